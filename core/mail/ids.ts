@@ -57,8 +57,7 @@ function timePrefix(time: number): string {
  * @param now milliseconds since 1970
  * @param random at least 7 random bytes
  */
-export const queueId = (now: number, random: Uint8Array): QueueId =>
-  (timePrefix(now) + base32(random, 7)) as QueueId;
+export const queueId = (now: number, random: Uint8Array): QueueId => (timePrefix(now) + base32(random, 7)) as QueueId;
 
 /** A session id, made like a queue id so that log lines sort; the letter names the protocol (`s`, `l`, `i`, `p`, `h`). */
 export const sessionId = (letter: string, now: number, random: Uint8Array): SessionId =>

@@ -94,7 +94,10 @@ export interface Queue {
   refuse(message: RefusedMessage): Promise<void>;
 
   /** Up to `max` jobs of a stage that are due at `now`, oldest first, leased until `now + leaseMs`. */
-  claim(stage: Stage, options: { readonly max: number; readonly leaseMs: number; readonly now: number }): Promise<Job[]>;
+  claim(
+    stage: Stage,
+    options: { readonly max: number; readonly leaseMs: number; readonly now: number },
+  ): Promise<Job[]>;
   /** Lengthens a claim. False when the token is void. */
   extend(job: Pick<Job, 'queueId' | 'stage' | 'token'>, leaseUntil: number): Promise<boolean>;
   /**

@@ -1,0 +1,133 @@
+/**
+ * The one way of the embedded drivers to write SQLite: a worker thread owns the writing connection and commits whatever
+ * is queued together (group commit). A call resolves once its transaction is committed; a durable one after the fsync.
+ * The main thread reads through `reader`, a read-only connection that sees every committed call.
+ */
+
+import { DatabaseSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import { ClientError, Fault, Fenced, type MailError, TemporaryError } from '../../core/mail/errors.ts';
+import type { Damage } from '../../core/ports/blob-store.ts';
+import type { Answer, Request, WorkerSetup } from './sqlite-worker.ts';
+
+/** `durable`: resolves after the fsync. `volatile`: survives the process, and power loss after 1 s. `scan`: reads only. */
+export type CallMode = 'durable' | 'volatile' | 'scan';
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class SqliteWriter {
+  /** Set by `open`. Only for statements that read. */
+  reader!: DatabaseSync;
+  readonly #setup: WorkerSetup;
+  #worker: Worker | undefined;
+  #nextId = 1;
+  #waiting = new Map<number, Waiting>();
+  #outgoing: Request[] = [];
+  #broken: Error | undefined;
+
+  /**
+   * @param file the database
+   * @param module the worker-side module (a URL): exports `definition`, a `WorkerDefinition` of `sqlite-worker.ts`
+   * @param options plain data for its `open`
+   */
+  constructor(file: string, module: URL, options: unknown = null) {
+    this.#setup = { file, module: module.href, options };
+  }
+
+  async open(): Promise<void> {
+    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
+      workerData: this.#setup,
+      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    });
+    this.#worker = worker;
+    worker.on('message', (answers: readonly Answer[]) => this.#settle(answers));
+    worker.on('error', (error: Error) => this.#fail(error));
+    worker.on('exit', (code) => this.#fail(new Fault('the database writer ended', { code, file: this.#setup.file })));
+    await this.call('open', null, 'scan');
+    this.reader = new DatabaseSync(this.#setup.file, { readOnly: true });
+    this.reader.exec('PRAGMA busy_timeout = 5000; PRAGMA mmap_size = 268435456; PRAGMA cache_size = -8192');
+  }
+
+  /** Runs a handler of the worker module. Typed arrays in `transfer` move instead of being copied. */
+  call<T>(name: string, args: unknown, mode: CallMode = 'durable', transfer?: ArrayBuffer[]): Promise<T> {
+    if (this.#broken !== undefined) return Promise.reject(new TemporaryError('storeUnavailable', {}, this.#broken));
+    const id = this.#nextId++;
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      if (transfer !== undefined) {
+        this.#flush();
+        this.#worker!.postMessage([{ id, name, args, mode }], transfer);
+        return;
+      }
+      // One message for all calls of this turn of the event loop.
+      if (this.#outgoing.push({ id, name, args, mode }) === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  /** Integrity of the file as SQLite sees it: one entry per problem. */
+  async integrity(): Promise<Damage[]> {
+    const lines = await this.call<string[]>('integrity', null, 'scan');
+    return lines.map((detail) => ({ what: this.#setup.file, detail, repaired: false }));
+  }
+
+  async close(): Promise<void> {
+    if (this.#worker === undefined) return;
+    const worker = this.#worker;
+    if (this.#broken === undefined) await this.call('close', null, 'scan');
+    this.#broken ??= new Fault('the database is closed', { file: this.#setup.file });
+    this.#worker = undefined;
+    this.reader.close();
+    await worker.terminate();
+  }
+
+  #flush(): void {
+    if (this.#outgoing.length === 0) return;
+    const requests = this.#outgoing;
+    this.#outgoing = [];
+    try {
+      this.#worker?.postMessage(requests);
+    } catch (error) {
+      // An argument that can't be cloned: a bug of the caller; nothing of this batch was sent.
+      for (const request of requests) this.#take(request.id)?.reject(new Fault('cannot send to the writer', {}, error));
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #settle(answers: readonly Answer[]): void {
+    for (const answer of answers) {
+      const waiting = this.#take(answer.id);
+      if (waiting === undefined) continue;
+      if (answer.error === undefined) waiting.resolve(answer.value);
+      else waiting.reject(revive(answer.error, this.#setup.file));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#broken ??= error;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const one of waiting) one.reject(new TemporaryError('storeUnavailable', { file: this.#setup.file }, error));
+  }
+}
+
+/** SQLITE_FULL, and SQLITE_IOERR with its extended codes: the disk's trouble, not ours. */
+const SQLITE_FULL = 13;
+const SQLITE_IOERR = 10;
+
+function revive(error: NonNullable<Answer['error']>, file: string): MailError {
+  const facts = { file, detail: error.message };
+  if (error.kind === 'Fenced') return new Fenced(facts);
+  if (error.kind === 'ClientError') return new ClientError(error.reply ?? 'invalid', facts);
+  if (error.errcode === SQLITE_FULL || error.code === 'ENOSPC') return new TemporaryError('diskFull', facts);
+  if (error.errcode !== undefined && (error.errcode & 0xff) === SQLITE_IOERR)
+    return new TemporaryError('storeUnavailable', facts);
+  return new Fault(error.message, { file, stack: error.stack });
+}
