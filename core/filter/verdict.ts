@@ -3,7 +3,7 @@
  * that need it.
  */
 
-export const STAGES = ['authentication', 'attachments', 'spam', 'delivery'] as const;
+export const STAGES = ['authentication', 'attachments', 'spam', 'placement', 'delivery'] as const;
 export type Stage = (typeof STAGES)[number];
 
 export interface Verdict {

@@ -1,0 +1,182 @@
+/**
+ * Every action of the mesh with its parameters and result: the typed face of `broker.call`, which takes bare strings.
+ * A service that offers an action and everyone who calls it read the types here; `call()` is the only way to call.
+ */
+
+import type { Context, ServiceBroker } from 'moleculer';
+import type { Stage } from '../core/filter/verdict.ts';
+import type { AccountId, MailboxId, ModelId, QueueId } from '../core/mail/ids.ts';
+import type { Damage } from '../core/ports/blob-store.ts';
+import type { Alias, ApiKey, ApiScope, DirectoryAccount, Domain, SpamPreferences } from '../core/ports/directory.ts';
+import type { AccountState, CommitResult, Mailbox, Op } from '../core/ports/mail-store.ts';
+import type { ModelEvent, ModelInfo } from '../core/ports/model-store.ts';
+import type { MessageRecord, MessageState, QueueDepth } from '../core/ports/queue.ts';
+import type { StoredLabel } from '../core/ports/sample-store.ts';
+
+/** One page of a listing; `cursor` is opaque and null on the last page. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly cursor: string | null;
+}
+export interface PageRequest {
+  readonly cursor?: string;
+  /** 1 … 1,000; 100 when not given. */
+  readonly limit?: number;
+}
+
+export interface AccountView extends DirectoryAccount {
+  readonly usage: AccountState | null;
+}
+export interface MessageSummary {
+  readonly mailbox: string;
+  readonly uid: number;
+  readonly flags: readonly string[];
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970. */
+  readonly receivedAt: number;
+  readonly subject: string;
+  readonly from: string;
+  readonly messageId: string;
+  readonly queueId: string;
+}
+export interface MessageView extends MessageSummary {
+  /** As mailparser reads it. */
+  readonly to: string;
+  readonly cc: string;
+  readonly date: string | null;
+  readonly text: string;
+  readonly html: string | null;
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly attachments: readonly {
+    readonly filename: string | null;
+    readonly contentType: string;
+    readonly sizeBytes: number;
+    readonly sha256: string;
+  }[];
+}
+export type MaintenanceReport = Readonly<Record<string, number | string | readonly Damage[]>>;
+
+export interface Contracts {
+  'mailbox.commit': { params: { account: AccountId; ops: readonly Op[]; session: string }; result: CommitResult };
+
+  'account.create': {
+    params: {
+      address: string;
+      password: string;
+      quotaBytes?: number | null;
+      quotaMessages?: number | null;
+    };
+    result: AccountView;
+  };
+  'account.list': { params: PageRequest; result: Page<AccountView> };
+  /** By address or id. */
+  'account.get': { params: { account: string }; result: AccountView };
+  'account.update': {
+    params: {
+      account: string;
+      enabled?: boolean;
+      quotaBytes?: number | null;
+      quotaMessages?: number | null;
+      password?: string;
+      spam?: SpamPreferences;
+    };
+    result: AccountView;
+  };
+  'account.remove': { params: { account: string }; result: { removed: true } };
+
+  'domain.create': { params: { name: string }; result: Domain };
+  'domain.list': { params: PageRequest; result: Page<Domain> };
+  'domain.get': { params: { name: string }; result: Domain };
+  /** catchAll: an account's address or id, or null for none. */
+  'domain.update': { params: { name: string; catchAll: string | null }; result: Domain };
+  'domain.remove': { params: { name: string }; result: { removed: true } };
+
+  'alias.create': { params: { address: string; accounts: readonly string[] }; result: Alias };
+  'alias.list': { params: PageRequest; result: Page<Alias> };
+  'alias.get': { params: { address: string }; result: Alias };
+  'alias.remove': { params: { address: string }; result: { removed: true } };
+
+  /** The secret is in this answer only. */
+  'apikey.create': { params: { name: string; scope: ApiScope }; result: Omit<ApiKey, 'hash'> & { secret: string } };
+  'apikey.list': { params: PageRequest; result: Page<Omit<ApiKey, 'hash'>> };
+  'apikey.revoke': { params: { id: string }; result: { revoked: true } };
+
+  'folder.list': { params: { account: string }; result: Page<Mailbox> };
+  'folder.create': { params: { account: string; name: string }; result: Mailbox };
+  'folder.remove': { params: { account: string; mailbox: string }; result: { removed: true } };
+
+  /** Newest first; `mailbox` is a name. */
+  'message.list': { params: PageRequest & { account: string; mailbox: string }; result: Page<MessageSummary> };
+  'message.get': { params: { account: string; mailbox: string; uid: number }; result: MessageView };
+  'message.search': {
+    params: PageRequest & { account: string; query: string; mailbox?: string };
+    result: Page<MessageSummary>;
+  };
+  /** A label by API: spam, ham, or taking the user's label back. Moves the message as a user would. */
+  'message.label': {
+    params: { account: string; mailbox: string; uid: number; label: 'spam' | 'ham' | 'withdrawn' };
+    result: { label: string };
+  };
+  /** Puts a message whose blob is in the store already into a mailbox; `dedupe` makes it idempotent. */
+  'message.append': {
+    params: {
+      account: string;
+      mailbox: string;
+      blob: string;
+      sizeBytes: number;
+      flags?: readonly string[];
+      /** Seconds since 1970. */
+      internalDate?: number;
+      dedupe?: string;
+    };
+    result: { mailbox: string; uid: number; duplicate: boolean };
+  };
+
+  'queue.list': {
+    params: PageRequest & { state?: MessageState; stage?: Stage };
+    result: Page<MessageRecord>;
+  };
+  'queue.show': { params: { id: string }; result: MessageRecord };
+  'queue.retry': { params: { id: string; stage?: Stage }; result: { jobs: number } };
+  'queue.drop': { params: { id: string; why: string }; result: { dropped: true } };
+  'queue.depth': { params: Record<string, never>; result: readonly QueueDepth[] };
+  /** By queue id or Message-ID. */
+  'trace.find': { params: { id: string }; result: Page<MessageRecord> };
+
+  'model.list': { params: PageRequest; result: Page<ModelInfo> };
+  'model.show': { params: { model: string }; result: ModelInfo & { events: readonly ModelEvent[] } };
+  /** By id, unique prefix of it, or version number. */
+  'model.activate': { params: { model: string; who: string; why: string }; result: ModelInfo };
+  /** Trains a candidate now and puts it through the gate. */
+  'model.retrain': { params: { who: string }; result: { model: ModelInfo | null; outcome: string } };
+  'model.labels': { params: PageRequest & { account?: string }; result: Page<StoredLabel> };
+  /** Which model the filters of this node score with. */
+  'spam.running': { params: Record<string, never>; result: { model: ModelId | null; version: number } };
+
+  'maintenance.verify': { params: { repair: boolean }; result: MaintenanceReport };
+  'maintenance.backup': { params: { destination: string }; result: MaintenanceReport };
+  'maintenance.collect': { params: Record<string, never>; result: MaintenanceReport };
+  'maintenance.stats': { params: Record<string, never>; result: Readonly<Record<string, number>> };
+}
+
+export type ActionName = keyof Contracts;
+export type Params<A extends ActionName> = Contracts[A]['params'];
+export type Result<A extends ActionName> = Contracts[A]['result'];
+
+/** A question with a deadline (the broker's requestTimeout unless given). */
+export function call<A extends ActionName>(
+  through: ServiceBroker | Context<never, never>,
+  action: A,
+  params: Params<A>,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<Result<A>> {
+  const callOptions = options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs };
+  return (through as ServiceBroker).call(action, params as never, callOptions) as Promise<Result<A>>;
+}
+
+/** The bodies of the actions a service offers: each takes its parameters and gives its result. */
+export type Actions<A extends ActionName> = {
+  readonly [Name in A]: (params: Params<Name>) => Promise<Result<Name>>;
+};
+
+export type { AccountId, MailboxId, QueueId };
