@@ -94,6 +94,8 @@ export interface Contracts {
   'alias.create': { params: { address: string; accounts: readonly string[] }; result: Alias };
   'alias.list': { params: PageRequest; result: Page<Alias> };
   'alias.get': { params: { address: string }; result: Alias };
+  /** Gives it other accounts, in one step. */
+  'alias.update': { params: { address: string; accounts: readonly string[] }; result: Alias };
   'alias.remove': { params: { address: string }; result: { removed: true } };
 
   /** The secret is in this answer only. */

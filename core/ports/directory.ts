@@ -98,6 +98,8 @@ export interface Directory {
   /** All addresses that lead to the account: its own first, then its aliases. */
   addressesOf(id: AccountId): Promise<readonly string[]>;
   addAlias(alias: Alias): Promise<void>;
+  /** In one step, so that mail for the alias is never refused meanwhile. False when there is no such alias. */
+  setAliasAccounts(address: string, accounts: readonly AccountId[]): Promise<boolean>;
   removeAlias(address: string): Promise<boolean>;
 
   apiKeys(): Promise<readonly ApiKey[]>;
