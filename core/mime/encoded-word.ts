@@ -1,7 +1,141 @@
-import { Fault } from '../mail/errors.ts';
-export function decodeEncodedWords(_input: string | Uint8Array): string {
-  throw new Fault('later');
+/**
+ * Encoded words in header text (RFC 2047, with the language suffix of RFC 2231 §5). What is not a well-formed encoded
+ * word is left as it stands. Bytes of adjacent words in one charset are joined before they are decoded, because mailers
+ * split characters between words in spite of RFC 2047 §5. Linear in the input.
+ */
+
+import { latin1 } from './bytes.ts';
+import { decodeCharset, decodeUnlabelled } from './charset.ts';
+import { unfold } from './header.ts';
+
+const CHARSET_LENGTH_MAX = 64;
+
+interface Word {
+  readonly charset: string;
+  readonly bytes: Buffer;
+  /** Behind the closing `?=`. */
+  readonly end: number;
 }
-export function decodeHeaderText(_bytes: Uint8Array): string {
-  throw new Fault('later');
+
+/** Q encoding, RFC 2047 §4.2; `text` has one byte per character or is ASCII. */
+function decodeQ(text: string): Buffer {
+  const result = Buffer.allocUnsafe(text.length);
+  let length = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 61 && at + 2 < text.length) {
+      const value = hexPair(text, at + 1);
+      if (value >= 0) {
+        result[length++] = value;
+        at += 2;
+        continue;
+      }
+    }
+    result[length++] = code === 95 ? 32 : code;
+  }
+  return result.subarray(0, length);
 }
+
+function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  if (code >= 65 && code <= 70) return code - 55;
+  if (code >= 97 && code <= 102) return code - 87;
+  return -1;
+}
+
+/** The byte that two hexadecimal digits at `at` name, or −1. */
+export function hexPair(text: string, at: number): number {
+  const high = hexDigit(text.charCodeAt(at));
+  const low = hexDigit(text.charCodeAt(at + 1));
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+const isTokenCode = (code: number): boolean => code > 32 && code < 127 && code !== 63;
+
+const isBlank = (text: string, from: number, to: number): boolean => {
+  for (let at = from; at < to; at++) {
+    const code = text.charCodeAt(at);
+    if (code !== 32 && code !== 9 && code !== 10 && code !== 13) return false;
+  }
+  return true;
+};
+
+class Scanner {
+  readonly #text: string;
+  /** First `?=` at or behind some place that was asked for: asked again, the text is not searched again. */
+  #close = -2;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  #closing(from: number): number {
+    if (this.#close === -1) return -1;
+    if (this.#close < from) this.#close = this.#text.indexOf('?=', from);
+    return this.#close;
+  }
+
+  /** The encoded word whose `=?` stands at `start`. */
+  word(start: number): Word | undefined {
+    const text = this.#text;
+    let at = start + 2;
+    const stop = Math.min(text.length, at + CHARSET_LENGTH_MAX);
+    while (at < stop && isTokenCode(text.charCodeAt(at))) at++;
+    if (at === start + 2 || text.charCodeAt(at) !== 63 || text.charCodeAt(at + 2) !== 63) return undefined;
+    const encoding = text.charCodeAt(at + 1) | 32;
+    if (encoding !== 113 && encoding !== 98) return undefined;
+    const from = at + 3;
+    const close = this.#closing(from);
+    if (close < 0) return undefined;
+    // RFC 2231 §5: `charset*language`
+    const charset = text
+      .slice(start + 2, at)
+      .split('*', 1)[0]!
+      .toLowerCase();
+    const encoded = text.slice(from, close);
+    return { charset, bytes: encoding === 113 ? decodeQ(encoded) : Buffer.from(encoded, 'base64'), end: close + 2 };
+  }
+}
+
+function decode(text: string, plain: (part: string) => string): string {
+  let start = text.indexOf('=?');
+  if (start < 0) return plain(text);
+  const scanner = new Scanner(text);
+  let result = '';
+  /** Up to here the text is in `result` or in `pending`. */
+  let done = 0;
+  let charset = '';
+  let pending: Buffer[] = [];
+  const flush = (): void => {
+    if (pending.length > 0)
+      result += decodeCharset(pending.length === 1 ? pending[0]! : Buffer.concat(pending), charset);
+    pending = [];
+  };
+  while (start >= 0) {
+    const word = scanner.word(start);
+    if (word === undefined) {
+      start = text.indexOf('=?', start + 2);
+      continue;
+    }
+    // RFC 2047 §6.2: white space between encoded words is not shown
+    const adjacent = pending.length > 0 && isBlank(text, done, start);
+    if (!adjacent || charset !== word.charset) flush();
+    if (!adjacent && start > done) result += plain(text.slice(done, start));
+    charset = word.charset;
+    pending.push(word.bytes);
+    done = word.end;
+    start = text.indexOf('=?', done);
+  }
+  flush();
+  return done < text.length ? result + plain(text.slice(done)) : result;
+}
+
+const plainBytes = (part: string): string => decodeUnlabelled(Buffer.from(part, 'latin1'));
+
+/** Text with its encoded words decoded; of bytes, what stands outside of them is UTF-8 or else windows-1252. */
+export function decodeEncodedWords(input: string | Uint8Array): string {
+  return typeof input === 'string' ? decode(input, (part) => part) : decode(latin1(input), plainBytes);
+}
+
+/** A field's value as people read it: unfolded, decoded, without white space around it. */
+export const decodeHeaderText = (bytes: Uint8Array): string => decodeEncodedWords(unfold(bytes)).trim();
