@@ -1,28 +1,36 @@
-import { Fault } from '../mail/errors.ts';
+/** The text parts of a message, and a part's text as its reader sees it. */
+
+import { decodeCharset } from './charset.ts';
+import { htmlToText } from './html-text.ts';
+import { parameter } from './parameters.ts';
 import type { Part } from './part.ts';
-export interface HtmlText {
-  /** Visible text, white space collapsed, blocks on lines of their own. */
-  readonly text: string;
-  /** UTF-16 units of text inside elements that are not shown. */
-  readonly hiddenBytes: number;
-  readonly commentBytes: number;
-  readonly urls: readonly string[];
-  readonly tags: number;
-  readonly images: number;
-  readonly links: number;
-  readonly forms: number;
-  readonly scripts: number;
-  /** The limit cut the text. */
-  readonly truncated: boolean;
+import { decodeTransfer } from './transfer.ts';
+
+export { type HtmlText, htmlToText } from './html-text.ts';
+
+/**
+ * Leaf parts of type text in order, those of embedded messages included.
+ * @param withAttachments also those that their disposition calls attachments
+ */
+export function textParts(root: Part, withAttachments = false): Part[] {
+  const found: Part[] = [];
+  const visit = (part: Part): void => {
+    if (part.message !== null) visit(part.message.part);
+    for (const child of part.children) visit(child);
+    if (part.type === 'text' && (withAttachments || part.disposition?.type !== 'attachment')) found.push(part);
+  };
+  visit(root);
+  return found;
 }
-export function htmlToText(_html: string, _limitBytes: number): HtmlText {
-  throw new Fault('later');
-}
-/** A text part's decoded bytes as a reader sees them: html is rendered, others are given as they are. */
-export function visibleText(_part: Part, _encoded: Uint8Array, _limitBytes: number): string {
-  throw new Fault('later');
-}
-/** Leaf parts with text to read, in order, those of embedded messages included; attachments left out. */
-export function textParts(_root: Part): Part[] {
-  throw new Fault('later');
+
+/** A text part's content decoded: transfer encoding and charset taken off. */
+export const partText = (part: Part, encoded: Uint8Array): string =>
+  decodeCharset(decodeTransfer(encoded, part.encoding), parameter(part.params, 'charset') ?? '');
+
+/** The text that a reader sees: HTML is rendered, other text given as it is; at most `limitBytes` characters. */
+export function visibleText(part: Part, encoded: Uint8Array, limitBytes: number): string {
+  const text = partText(part, encoded);
+  return part.subtype === 'html' || part.subtype === 'xhtml'
+    ? htmlToText(text, limitBytes).text
+    : text.slice(0, limitBytes);
 }
