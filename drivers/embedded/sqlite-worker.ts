@@ -3,7 +3,7 @@
  * GROUP_MAX calls), each call in a savepoint of its own so that one that throws changes nothing while the others stand.
  */
 
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { ClientError, Fenced } from '../../core/mail/errors.ts';
 import type { ReplyKey } from '../../core/mail/reply.ts';
@@ -45,6 +45,8 @@ export interface WorkerDefinition {
   open(db: DatabaseSync, options: unknown): Readonly<Record<string, Handler>>;
   /** More PRAGMAs for the connection, for example a larger cache. */
   readonly pragmas?: string;
+  /** For a thread that only answers `scan` calls beside a writer of the same file: no migrations, nothing written. */
+  readonly readOnly?: boolean;
 }
 
 const GROUP_MAX = 64;
@@ -55,6 +57,9 @@ const port = parentPort!;
 const setup = workerData as WorkerSetup;
 const queue: Request[] = [];
 let db: DatabaseSync;
+let readOnly = false;
+let savepoint: StatementSync;
+let release: StatementSync;
 let handlers: Readonly<Record<string, Handler>> = {};
 let synchronous: 'FULL' | 'NORMAL' = 'FULL';
 let syncTimer: NodeJS.Timeout | undefined;
@@ -73,8 +78,15 @@ function describe(thrown: unknown): NonNullable<Answer['error']> {
 
 async function open(): Promise<null> {
   const { definition } = (await import(setup.module)) as { definition: WorkerDefinition };
+  if (definition.readOnly === true) {
+    readOnly = true;
+    db = new DatabaseSync(setup.file, { readOnly: true });
+    db.exec(`PRAGMA busy_timeout = 5000; ${definition.pragmas ?? ''}`);
+    handlers = definition.open(db, setup.options);
+    return null;
+  }
   db = new DatabaseSync(setup.file);
-  db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
+  db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA busy_timeout = 5000;
     PRAGMA wal_autocheckpoint = 4096; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
     PRAGMA journal_size_limit = 67108864; ${definition.pragmas ?? ''}`);
   const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number };
@@ -84,6 +96,8 @@ async function open(): Promise<null> {
     db.exec(`BEGIN IMMEDIATE; ${definition.migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
   }
   db.exec('CREATE TABLE IF NOT EXISTS _sync (n INTEGER PRIMARY KEY, at INTEGER) STRICT');
+  savepoint = db.prepare('SAVEPOINT one');
+  release = db.prepare('RELEASE one');
   handlers = definition.open(db, setup.options);
   return null;
 }
@@ -101,7 +115,8 @@ function syncSoon(): void {
       setSynchronous('FULL');
       db.exec('INSERT OR REPLACE INTO _sync (n, at) VALUES (1, unixepoch())');
     } catch {
-      // The disk is full or broken: the next durable call reports it, and this is tried again after the next volatile one.
+      // The disk is full or broken, which the next durable call reports; what is written already is tried again.
+      syncSoon();
     }
   }, SYNC_AFTER_MS);
 }
@@ -117,11 +132,13 @@ function run(request: Request): Answer {
 }
 
 function runInSavepoint(request: Request): Answer {
-  db.exec('SAVEPOINT one');
+  savepoint.run();
   const answer = run(request);
   // A full disk may already have rolled everything back.
-  if (db.isTransaction) db.exec(answer.error === undefined ? 'RELEASE one' : 'ROLLBACK TO one; RELEASE one');
-  else throw Object.assign(new Error(answer.error?.message ?? 'transaction lost'), answer.error);
+  if (db.isTransaction) {
+    if (answer.error !== undefined) db.exec('ROLLBACK TO one');
+    release.run();
+  } else throw Object.assign(new Error(answer.error?.message ?? 'transaction lost'), answer.error);
   return answer;
 }
 
@@ -148,9 +165,14 @@ async function control(request: Request): Promise<Answer> {
     if (request.name === 'open') return { id: request.id, value: await open() };
     if (request.name === 'close') {
       clearTimeout(syncTimer);
-      setSynchronous('FULL');
-      db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-      db.close();
+      try {
+        if (!readOnly) {
+          setSynchronous('FULL');
+          db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        }
+      } finally {
+        db.close();
+      }
       return { id: request.id, value: null };
     }
     const rows = db.prepare('PRAGMA integrity_check(100)').all() as { integrity_check: string }[];

@@ -6,7 +6,7 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
-import { ClientError, Fault, Fenced, type MailError, TemporaryError } from '../../core/mail/errors.ts';
+import { ClientError, Fault, Fenced, MailError, TemporaryError } from '../../core/mail/errors.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Answer, Request, WorkerSetup } from './sqlite-worker.ts';
 
@@ -46,9 +46,16 @@ export class SqliteWriter {
     worker.on('message', (answers: readonly Answer[]) => this.#settle(answers));
     worker.on('error', (error: Error) => this.#fail(error));
     worker.on('exit', (code) => this.#fail(new Fault('the database writer ended', { code, file: this.#setup.file })));
-    await this.call('open', null, 'scan');
-    this.reader = new DatabaseSync(this.#setup.file, { readOnly: true });
-    this.reader.exec('PRAGMA busy_timeout = 5000; PRAGMA mmap_size = 268435456; PRAGMA cache_size = -8192');
+    try {
+      await this.call('open', null, 'scan');
+      this.reader = new DatabaseSync(this.#setup.file, { readOnly: true });
+      // No mmap: its pages count as the process's memory, and a bad sector would be a SIGBUS instead of an error.
+      this.reader.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -8192');
+    } catch (error) {
+      this.#worker = undefined;
+      await worker.terminate();
+      throw sqliteFailure(error, this.#setup.file);
+    }
   }
 
   /** Runs a handler of the worker module. Typed arrays in `transfer` move instead of being copied. */
@@ -74,21 +81,28 @@ export class SqliteWriter {
   }
 
   async close(): Promise<void> {
-    if (this.#worker === undefined) return;
     const worker = this.#worker;
-    if (this.#broken === undefined) await this.call('close', null, 'scan');
-    this.#broken ??= new Fault('the database is closed', { file: this.#setup.file });
+    if (worker === undefined) return;
     this.#worker = undefined;
-    this.reader.close();
-    await worker.terminate();
+    const broken = this.#broken !== undefined;
+    // The calls made before are answered first: the worker takes them in order.
+    const closed = broken ? undefined : this.call('close', null, 'scan');
+    this.#flush(worker);
+    this.#broken ??= new Fault('the database is closed', { file: this.#setup.file });
+    try {
+      await closed;
+    } finally {
+      this.reader.close();
+      await worker.terminate();
+    }
   }
 
-  #flush(): void {
+  #flush(worker = this.#worker): void {
     if (this.#outgoing.length === 0) return;
     const requests = this.#outgoing;
     this.#outgoing = [];
     try {
-      this.#worker?.postMessage(requests);
+      worker?.postMessage(requests);
     } catch (error) {
       // An argument that can't be cloned: a bug of the caller; nothing of this batch was sent.
       for (const request of requests) this.#take(request.id)?.reject(new Fault('cannot send to the writer', {}, error));
@@ -118,16 +132,34 @@ export class SqliteWriter {
   }
 }
 
-/** SQLITE_FULL, and SQLITE_IOERR with its extended codes: the disk's trouble, not ours. */
+/** Result codes of SQLite (their low byte) that are the disk's or the system's trouble, not ours. */
 const SQLITE_FULL = 13;
-const SQLITE_IOERR = 10;
+const TROUBLE = new Map([
+  [3, 'PERM'],
+  [5, 'BUSY'],
+  [7, 'NOMEM'],
+  [8, 'READONLY'],
+  [10, 'IOERR'],
+  [11, 'CORRUPT'],
+  [14, 'CANTOPEN'],
+  [26, 'NOTADB'],
+]);
+
+/** What SQLite threw, as one of our errors with the file's name among its facts; a MailError is passed on. */
+export function sqliteFailure(thrown: unknown, file: string): MailError {
+  if (thrown instanceof MailError) return thrown;
+  const error = thrown as Error & { code?: string; errcode?: number };
+  const facts = { file, detail: error.message };
+  const result = (error.errcode ?? 0) & 0xff;
+  if (result === SQLITE_FULL || error.code === 'ENOSPC') return new TemporaryError('diskFull', facts, thrown);
+  if (TROUBLE.has(result))
+    return new TemporaryError('storeUnavailable', { ...facts, result: TROUBLE.get(result) }, thrown);
+  return new Fault(error.message, { file, stack: error.stack }, thrown);
+}
 
 function revive(error: NonNullable<Answer['error']>, file: string): MailError {
   const facts = { file, detail: error.message };
   if (error.kind === 'Fenced') return new Fenced(facts);
   if (error.kind === 'ClientError') return new ClientError(error.reply ?? 'invalid', facts);
-  if (error.errcode === SQLITE_FULL || error.code === 'ENOSPC') return new TemporaryError('diskFull', facts);
-  if (error.errcode !== undefined && (error.errcode & 0xff) === SQLITE_IOERR)
-    return new TemporaryError('storeUnavailable', facts);
-  return new Fault(error.message, { file, stack: error.stack });
+  return sqliteFailure(Object.assign(new Error(error.message), error), file);
 }

@@ -1,0 +1,134 @@
+/**
+ * What passes between the mail store and its writer thread. Operations travel as they are, except that an append's
+ * content is packed into one buffer (copying many small ones between threads is what costs); results come back with
+ * STORE's answers in columns.
+ */
+
+import { hash } from 'node:crypto';
+import { type FlagSet, flagSet } from '../../core/mail/flags.ts';
+import { type AccountId, type ContentId, type ModSeq, modSeq, type Uid, uid } from '../../core/mail/ids.ts';
+import { encodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
+import type { CommitResult, ContentInput, Op, OpResult } from '../../core/ports/mail-store.ts';
+
+type AppendOp = Extract<Op, { t: 'append' }>;
+type StoreResult = Extract<OpResult, { t: 'store' }>;
+
+export interface PackedContent {
+  readonly size: number;
+  readonly sentAt: number | null;
+  readonly origin: string;
+  readonly messageId: string;
+  /** See `messageHash`; null for no Message-ID. */
+  readonly hash: number | null;
+  /** Envelope, layout, bodystructure and structure, then the blobs' hashes; `ends` are where the four end. */
+  readonly bytes: Uint8Array;
+  readonly ends: readonly [number, number, number, number];
+}
+
+export type SentAppend = Omit<AppendOp, 'content'> & { readonly content: PackedContent | { readonly ref: ContentId } };
+export type SentOp = Exclude<Op, AppendOp> | SentAppend;
+
+export interface SentCommit {
+  readonly account: AccountId;
+  readonly epoch: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly ops: readonly SentOp[];
+}
+
+export interface StoredColumns {
+  readonly ok: true;
+  readonly t: 'store';
+  readonly uids: Uint32Array;
+  /** Index into `sets`. */
+  readonly flags: Uint32Array;
+  readonly sets: readonly (readonly string[])[];
+  readonly modSeqs: Float64Array;
+  readonly modified: Uint32Array;
+}
+export type SentResult = Exclude<OpResult, StoreResult> | StoredColumns;
+export interface SentCommitResult {
+  readonly modSeq: number;
+  readonly results: readonly SentResult[];
+}
+
+export const BLOB_HASH_BYTES = 32;
+
+/** 48 bits of a Message-ID within its account; equal hashes are told apart by the text. */
+export const messageHash = (account: AccountId, messageId: string): number =>
+  hash('sha256', `${account} ${messageId}`, 'buffer').readUIntBE(0, 6);
+
+function packContent(account: AccountId, content: ContentInput): PackedContent {
+  const parts = [content.envelope, encodeLayout(content.layout), content.bodystructure, content.structure];
+  const blobs = layoutBlobs(content.layout).map((ref) => Buffer.from(ref, 'hex'));
+  const ends: number[] = [];
+  let length = 0;
+  for (const part of parts) {
+    length += part.length;
+    ends.push(length);
+  }
+  const bytes = new Uint8Array(length + blobs.length * BLOB_HASH_BYTES);
+  let offset = 0;
+  for (const part of [...parts, ...blobs]) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return {
+    size: content.size,
+    sentAt: content.sentAt,
+    origin: content.origin,
+    messageId: content.messageId,
+    hash: content.messageId === '' ? null : messageHash(account, content.messageId),
+    bytes,
+    ends: ends as [number, number, number, number],
+  };
+}
+
+/** Ascending and without repeats; a copy of its own buffer, since the caller's may be a view of a larger one. */
+export function sortedUids(uids: Uint32Array): Uint32Array {
+  const copy = uids.slice().sort();
+  let length = 0;
+  for (let i = 0; i < copy.length; i++) {
+    if (i === 0 || copy[i] !== copy[i - 1]) copy[length++] = copy[i]!;
+  }
+  return length === copy.length ? copy : copy.slice(0, length);
+}
+
+export function sentOp(account: AccountId, op: Op): SentOp {
+  switch (op.t) {
+    case 'append':
+      return {
+        ...op,
+        flags: flagSet(op.flags),
+        content: 'ref' in op.content ? op.content : packContent(account, op.content),
+      };
+    case 'store':
+      return { ...op, uids: sortedUids(op.uids), flags: flagSet(op.flags) };
+    case 'copy':
+    case 'move':
+      return { ...op, uids: sortedUids(op.uids) };
+    case 'expunge':
+      return { ...op, uids: op.uids === null ? null : sortedUids(op.uids) };
+    default:
+      return op;
+  }
+}
+
+function receivedResult(result: SentResult): OpResult {
+  if (!result.ok || result.t !== 'store') return result;
+  const sets = result.sets.map((names): FlagSet => Object.freeze([...names]));
+  const stored: { uid: Uid; flags: FlagSet; modSeq: ModSeq }[] = [];
+  for (let i = 0; i < result.uids.length; i++) {
+    stored.push({
+      uid: uid(result.uids[i]!),
+      flags: sets[result.flags[i]!]!,
+      modSeq: modSeq(result.modSeqs[i]!),
+    });
+  }
+  return { ok: true, t: 'store', stored, modified: result.modified };
+}
+
+export const receivedCommit = (sent: SentCommitResult): CommitResult => ({
+  modSeq: modSeq(sent.modSeq),
+  results: sent.results.map(receivedResult),
+});
