@@ -4,10 +4,15 @@
  */
 
 import type { ArgParser } from './parser.ts';
+import type { LiteralHeader } from './reader.ts';
 import type { ImapSession } from './session.ts';
 
 /** RFC 9051 §3. */
 export type State = 'not-authenticated' | 'authenticated' | 'selected';
+
+export const ANY_STATE: readonly State[] = ['not-authenticated', 'authenticated', 'selected'];
+export const LOGGED_IN: readonly State[] = ['authenticated', 'selected'];
+export const SELECTED: readonly State[] = ['selected'];
 
 export interface CommandSpec<Args> {
   /** In capitals, for example `FETCH` or `UID FETCH`. */
@@ -15,10 +20,17 @@ export interface CommandSpec<Args> {
   readonly states: readonly State[];
   /** Document and section. */
   readonly rfc: string;
+  /** RFC 9051 §7.5.1: no EXPUNGE may be told in answer to it (FETCH, STORE, SEARCH by sequence number). */
+  readonly holdsExpunge?: true;
   /** Reads everything behind the command's name; throws BadSyntax. The parser checks that nothing is left. */
   parse(parser: ArgParser): Args;
   /** Does it, and returns the tagged OK's code and text; throws MailError for NO. */
   run(session: ImapSession, args: Args): Promise<Completion>;
+  /**
+   * For a command whose last argument is a literal too large for memory (APPEND): called instead of `run` when that
+   * literal was announced and everything before it is parsed. It takes the literal's bytes from the session's input.
+   */
+  readonly stream?: (session: ImapSession, args: Args, literal: LiteralHeader) => Promise<Completion>;
 }
 
 /** The tagged OK: `{ code: 'READ-WRITE', text: 'SELECT completed' }`. */

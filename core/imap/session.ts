@@ -1,0 +1,88 @@
+/**
+ * One client's session: what every command may use. It holds the protocol's state (who is logged in, which mailbox is
+ * selected, what was enabled) and the connection's two ends, the writer and the input; it decides nothing itself.
+ */
+
+import { Fault } from '../mail/errors.ts';
+import type { AccountId } from '../mail/ids.ts';
+import type { Wire } from '../mail/wire.ts';
+import type { CommitResult, Op } from '../ports/mail-store.ts';
+import type { State } from './command.ts';
+import type { ImapEnvironment } from './environment.ts';
+import type { ImapInput } from './input.ts';
+import { encodeMailboxName } from './mailbox-name.ts';
+import type { MailboxView } from './mailbox-view.ts';
+import { ImapWriter } from './writer.ts';
+
+/** What ENABLE (RFC 9051 §6.3.1) or a command that implies it has switched on for the rest of the connection. */
+export interface Enabled {
+  condstore: boolean;
+  qresync: boolean;
+  utf8: boolean;
+}
+
+export class ImapSession {
+  readonly env: ImapEnvironment;
+  readonly wire: Wire;
+  readonly out: ImapWriter;
+  readonly input: ImapInput;
+  readonly enabled: Enabled = { condstore: false, qresync: false, utf8: false };
+  /** The name logged in with; '' before. */
+  user = '';
+  #account: AccountId | null = null;
+  #selected: MailboxView | null = null;
+
+  constructor(env: ImapEnvironment, wire: Wire, input: ImapInput) {
+    this.env = env;
+    this.wire = wire;
+    this.input = input;
+    this.out = new ImapWriter(wire);
+  }
+
+  get state(): State {
+    if (this.#account === null) return 'not-authenticated';
+    return this.#selected === null ? 'authenticated' : 'selected';
+  }
+
+  /** Whose mailboxes; only asked for by commands that need a login. */
+  get account(): AccountId {
+    if (this.#account === null) throw new Fault('no account before login');
+    return this.#account;
+  }
+
+  /** The selected mailbox, or null. */
+  get selected(): MailboxView | null {
+    return this.#selected;
+  }
+
+  /** The selected mailbox, for commands of the selected state only. */
+  get view(): MailboxView {
+    if (this.#selected === null) throw new Fault('no mailbox is selected');
+    return this.#selected;
+  }
+
+  loggedIn(account: AccountId, user: string): void {
+    this.#account = account;
+    this.user = user;
+  }
+
+  /** Selects another mailbox or none; the view before is closed. */
+  select(view: MailboxView | null): void {
+    if (this.#selected !== view) this.#selected?.close();
+    this.#selected = view;
+  }
+
+  /** Through the account's mailbox actor. */
+  commit(ops: readonly Op[]): Promise<CommitResult> {
+    return this.env.commit(this.account, ops, this.wire.session);
+  }
+
+  /** Writes a mailbox name as astring or string of the encoding agreed on. */
+  writeMailboxName(name: string): void {
+    this.out.string(encodeMailboxName(name, this.enabled.utf8));
+  }
+
+  log(event: string, facts: Readonly<Record<string, unknown>> = {}): void {
+    this.env.log(event, { session: this.wire.session, user: this.user, ...facts });
+  }
+}
