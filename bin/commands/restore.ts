@@ -1,0 +1,90 @@
+/**
+ * `mailmesh restore`: puts a backup into an empty data folder. The copy is made beside it and renamed when it is whole and
+ * safe on the disk, so an interrupted restore leaves no half data folder.
+ */
+
+import { constants } from 'node:fs';
+import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import type { Command } from '../command.ts';
+import { CommandError } from '../errors.ts';
+import { formatSize } from '../format.ts';
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const other = entries.find((entry) => !entry.isFile() && !entry.isDirectory());
+  if (other !== undefined)
+    throw new CommandError(`${join(other.parentPath, other.name)} is neither a file nor a folder`);
+  return files.map((file) => relative(folder, file)).sort();
+}
+
+async function isEmptyOrMissing(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).length === 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  await handle.sync();
+  await handle.close();
+}
+
+async function copyAll(source: string, files: readonly string[], target: string): Promise<number> {
+  let bytes = 0;
+  const folders = new Set<string>([target]);
+  for (const file of files) {
+    const to = join(target, file);
+    if (!folders.has(dirname(to))) await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    for (let folder = dirname(to); !folders.has(folder); folder = dirname(folder)) folders.add(folder);
+    await copyFile(join(source, file), to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await sync(to);
+    bytes += (await stat(to)).size;
+  }
+  for (const folder of folders) await sync(folder);
+  return bytes;
+}
+
+export const command: Command = {
+  name: 'restore',
+  summary: 'Put a backup into an empty data folder.',
+  verbs: [
+    {
+      name: '',
+      args: ['SRC'],
+      summary: 'Copies a backup into the data folder (MAILMESH_DATA_DIR), which must be empty or not there.',
+      examples: ['MAILMESH_DATA_DIR=/srv/mail mailmesh restore /var/backups/mailmesh-2026-11-24'],
+      async run(context) {
+        const source = resolve(context.args[0]!);
+        const target = resolve((await context.config()).dataDir);
+        const files = await filesBelow(source);
+        if (!files.some((file) => file.endsWith('.db'))) throw new CommandError(`${source} is no backup of Mailmesh`);
+        if (!(await isEmptyOrMissing(target)))
+          throw new CommandError(`${target} is not empty: a backup is restored into an empty data folder only`);
+        const half = `${target}.restoring-${process.pid}`;
+        await mkdir(half, { recursive: true, mode: 0o700 });
+        try {
+          const bytes = await copyAll(source, files, half);
+          await rmdir(target).catch((error: NodeJS.ErrnoException) => {
+            if (error.code !== 'ENOENT') throw error;
+          });
+          await rename(half, target);
+          await sync(dirname(target));
+          const result = { source, dataDir: target, files: files.length, bytes };
+          context.show(
+            result,
+            () => `Restored ${files.length} files, ${formatSize(bytes)}, to ${target}. Check it: mailmesh verify`,
+          );
+        } catch (error) {
+          await rm(half, { recursive: true, force: true });
+          throw error;
+        }
+        return 0;
+      },
+    },
+  ],
+};

@@ -1,0 +1,98 @@
+/**
+ * `mailmesh start`: runs the server until SIGTERM or Ctrl-C, and says where it listens, who has mail there and what to try.
+ * The first signal drains (no new connections, running transactions end); a second one ends at once.
+ */
+
+import type { Config } from '../../core/config/load.ts';
+import type { Command, Context } from '../command.ts';
+import { CommandError } from '../errors.ts';
+import type { MeshNode } from '../mesh-node.ts';
+import { firstLines } from '../welcome.ts';
+
+/** One Ctrl-C reaches this process several times (terminal, npm, the door): repeats within this are the same one. */
+const SAME_SIGNAL_MS = 500;
+/** Beyond the node's own limit: only when draining itself hangs. */
+const DRAIN_GRACE_MS = 1000;
+
+function explainStart(error: unknown, config: Config): unknown {
+  const { code, port, name, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  const option = `MAILMESH_${String(name).toUpperCase()}_PORT`;
+  if (code === 'EADDRINUSE')
+    return new CommandError(
+      `port ${port} (${name}) on ${address ?? config.bind} is in use: stop what listens there, or set ${option} to another port, 0 (any free one) or off`,
+    );
+  if (code === 'EACCES' && port !== undefined)
+    return new CommandError(`port ${port} (${name}) may not be opened by this user: set ${option} to one above 1023`);
+  if (code === 'EADDRNOTAVAIL') return new CommandError(`MAILMESH_BIND: "${config.bind}": an address of this machine`);
+  if (code === 'DATA_IN_USE') return new CommandError((error as Error).message);
+  return error;
+}
+
+/** Resolves with the exit code once the node has stopped. */
+function runUntilSignal(node: MeshNode, config: Config, context: Context): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let first: number | undefined;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      const now = context.io.now();
+      if (first !== undefined) {
+        if (now - first < SAME_SIGNAL_MS) return;
+        context.io.err.write('mailmesh: ending at once\n');
+        process.exit(1);
+      }
+      first = now;
+      context.io.err.write(
+        `mailmesh: ${signal}: draining, at most ${config.drainTimeoutMs / 1000} s (once more: at once)\n`,
+      );
+      const timer = setTimeout(() => {
+        context.io.err.write('mailmesh: draining took too long\n');
+        process.exit(1);
+      }, config.drainTimeoutMs + DRAIN_GRACE_MS);
+      node.stop().then(
+        () => {
+          clearTimeout(timer);
+          resolve(0);
+        },
+        (error: unknown) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      );
+    };
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal);
+  });
+}
+
+export const command: Command = {
+  name: 'start',
+  summary: 'Run the server.',
+  verbs: [
+    {
+      name: '',
+      args: [],
+      summary: 'Runs the server. At the first start it makes the data folder, a certificate and two accounts.',
+      notes: ['Options come from the environment and a file: docs/config.md. SIGTERM or Ctrl-C drains and ends it.'],
+      examples: [
+        'mailmesh start',
+        'MAILMESH_DATA_DIR=/srv/mail MAILMESH_DOMAIN=example.org mailmesh start',
+        'MAILMESH_CONFIG=/etc/mailmesh.conf mailmesh start',
+      ],
+      async run(context) {
+        const begun = context.io.now();
+        const config = await context.config();
+        let node: MeshNode;
+        try {
+          node = await context.startNode(config, { roles: 'all' });
+        } catch (error) {
+          throw explainStart(error, config);
+        }
+        const ended = runUntilSignal(node, config, context);
+        const { firstStart, listeners } = node;
+        const readyMs = context.io.now() - begun;
+        context.show({ ready: true, dataDir: config.dataDir, listeners, firstStart, readyMs }, () =>
+          firstLines({ config, firstStart, listeners, readyMs }),
+        );
+        return ended;
+      },
+    },
+  ],
+};

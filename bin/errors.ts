@@ -1,0 +1,32 @@
+/** What a command tells in one line, without a stack; anything else is a fault of ours and is shown whole. */
+
+import { ConfigError } from '../core/config/load.ts';
+import { MailError } from '../core/mail/errors.ts';
+
+/** It can't be done: exit code 1. */
+export class CommandError extends Error {}
+/** It was asked for wrongly: exit code 2. */
+export class UsageError extends Error {}
+
+const SYSTEM_CODES = new Set([
+  ...['EACCES', 'EADDRINUSE', 'ECONNREFUSED', 'ECONNRESET', 'EEXIST', 'EISDIR', 'ENAMETOOLONG', 'ENOENT', 'ENOSPC'],
+  ...['ENOTDIR', 'ENOTFOUND', 'EPERM', 'EPIPE', 'EROFS', 'ETIMEDOUT', 'DATA_IN_USE'],
+]);
+
+function describeMailError(error: MailError): string {
+  const facts = Object.entries(error.facts).filter(([name]) => name !== 'stack');
+  const words = facts.map(([name, value]) => `${name} ${value}`).join(', ');
+  return `${error.message}${words === '' ? '' : ` (${words})`}`;
+}
+
+/** One line (for options: one for each problem) for what went wrong, or undefined when its stack is wanted. */
+export function oneLine(error: unknown): string | undefined {
+  if (error instanceof CommandError || error instanceof UsageError || error instanceof ConfigError)
+    return error.message;
+  if (error instanceof MailError) return error.reply === 'fault' ? undefined : describeMailError(error);
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as NodeJS.ErrnoException;
+  // A refused action call carries an HTTP status as its code.
+  if (typeof code === 'number') return code >= 400 && code < 500 ? error.message : undefined;
+  return code !== undefined && SYSTEM_CODES.has(code) ? error.message : undefined;
+}
