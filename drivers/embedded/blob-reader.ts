@@ -1,0 +1,163 @@
+/**
+ * Reading blobs. A record's checksum is compared at its first read since the store was opened (`verify` compares all);
+ * chunks of large files at every read. Small reads run in the calling thread, where the page cache answers in
+ * microseconds; one that was slow sends the next ones to the thread pool, so a cold disk cannot stop the event loop.
+ */
+
+import zlib from 'node:zlib';
+import { Fault, MailError } from '../../core/mail/errors.ts';
+import type { BlobRef } from '../../core/mail/ids.ts';
+import { packFile } from './blob-appender.ts';
+import { blobFile, CHUNK_BYTES, type FileTable, readChunk, readTable } from './blob-file.ts';
+import type { Location } from './blob-index.ts';
+import { type Descriptors, damaged, diskError, errorCode, readUpTo, readUpToSync } from './blob-io.ts';
+import { decodeRecordHeader, FLAG_ZSTD, RECORD_HEADER_BYTES, unpack } from './blob-pack.ts';
+
+const CACHE_BYTES_MAX = 6 * 1024 * 1024;
+const CHECKED_MAX = 200_000;
+const TABLES_MAX = 64;
+const SYNC_BYTES_MAX = 256 * 1024;
+/** A read that took longer did not come from the page cache. */
+const COLD_MS = 1;
+const COLD_READS = 100;
+
+export class BlobReader {
+  readonly #folder: string;
+  readonly #files: Descriptors;
+  readonly #cache = new Map<string, Buffer>();
+  #cacheBytes = 0;
+  #checked = new Set<BlobRef>();
+  readonly #tables = new Map<BlobRef, FileTable>();
+  #cold = 0;
+
+  constructor(folder: string, files: Descriptors) {
+    this.#folder = folder;
+    this.#files = files;
+  }
+
+  /** Bytes [start, end) of a blob, which are within it. Throws ENOENT when its pack has just been compacted away. */
+  read(ref: BlobRef, location: Location, start: number, end: number): Buffer | Promise<Buffer> {
+    const cached = this.#cached(ref);
+    if (cached !== undefined) return cached.subarray(start, end);
+    return location.pack === 0 ? this.#fromFile(ref, location, start, end) : this.#fromPack(ref, location, start, end);
+  }
+
+  /** The blob is gone, or is somewhere else in another shape. */
+  forget(ref: BlobRef): void {
+    this.#checked.delete(ref);
+    this.#tables.delete(ref);
+  }
+
+  #fromPack(ref: BlobRef, location: Location, start: number, end: number): Buffer | Promise<Buffer> {
+    const file = packFile(this.#folder, location.pack);
+    const known = this.#checked.has(ref);
+    const packed = (location.flags & FLAG_ZSTD) !== 0;
+    const payloadAt = location.offset + RECORD_HEADER_BYTES;
+    if (known && !packed)
+      return this.#bytes(file, payloadAt + start, end - start, (bytes) => {
+        if (bytes.length !== end - start) throw damaged('the pack is cut short', { ref, file });
+        return bytes;
+      });
+    const from = known ? payloadAt : location.offset;
+    return this.#bytes(file, from, location.offset + location.stored - from, (record) => {
+      const payload = known ? record : this.#check(ref, location, file, record);
+      const blob = this.#unpack(ref, location, file, payload);
+      if (end - start === blob.length) return blob;
+      this.#keep(ref, blob);
+      return blob.subarray(start, end);
+    });
+  }
+
+  /** Runs `use` on bytes of a file: at once where the page cache probably has them. */
+  #bytes(file: string, at: number, length: number, use: (bytes: Buffer) => Buffer): Buffer | Promise<Buffer> {
+    return this.#files.use<Buffer | Promise<Buffer>>(file, (fd) => {
+      if (length > SYNC_BYTES_MAX || this.#cold > 0) {
+        if (this.#cold > 0) this.#cold--;
+        return readUpTo(fd, at, length).then(use);
+      }
+      const started = performance.now();
+      const bytes = readUpToSync(fd, at, length);
+      if (performance.now() - started > COLD_MS) this.#cold = COLD_READS;
+      return use(bytes);
+    });
+  }
+
+  #check(ref: BlobRef, location: Location, file: string, record: Buffer): Buffer {
+    const facts = { ref, file, offset: location.offset };
+    if (record.length !== location.stored) throw damaged('the pack is cut short', facts);
+    const header = decodeRecordHeader(record);
+    if (header === undefined || header.ref !== ref) throw damaged('there is no record of it where it should be', facts);
+    const payload = record.subarray(RECORD_HEADER_BYTES);
+    if (zlib.crc32(payload) !== header.crc) throw damaged('checksum of the stored bytes differs', facts);
+    if (this.#checked.size >= CHECKED_MAX) this.#checked = new Set();
+    this.#checked.add(ref);
+    return payload;
+  }
+
+  #unpack(ref: BlobRef, location: Location, file: string, payload: Buffer): Buffer {
+    const facts = { ref, file, offset: location.offset };
+    let blob: Buffer;
+    try {
+      blob = unpack(location.flags, location.size, payload);
+    } catch (error) {
+      throw damaged('it cannot be decompressed', facts, error);
+    }
+    if (blob.length !== location.size) throw damaged('the pack is cut short', facts);
+    return blob;
+  }
+
+  async #fromFile(ref: BlobRef, location: Location, start: number, end: number): Promise<Buffer> {
+    const file = blobFile(this.#folder, ref);
+    return this.#files.use(file, async (fd) => {
+      let table = this.#tables.get(ref);
+      if (table === undefined) {
+        table = await readTable(fd, file);
+        if (table.ref !== ref || table.size !== location.size)
+          throw damaged('the file is of another blob', { ref, file });
+        if (this.#tables.size >= TABLES_MAX) this.#tables.delete(this.#tables.keys().next().value!);
+        this.#tables.set(ref, table);
+      }
+      const pieces: Buffer[] = [];
+      for (let at = start; at < end; ) {
+        const number = Math.floor(at / CHUNK_BYTES);
+        const key = `${ref}/${number}`;
+        let chunk = this.#cached(key);
+        if (chunk === undefined) {
+          chunk = await readChunk(fd, file, table, number);
+          this.#keep(key, chunk);
+        }
+        const first = number * CHUNK_BYTES;
+        const piece = chunk.subarray(at - first, end - first);
+        pieces.push(piece);
+        at += piece.length;
+      }
+      return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    });
+  }
+
+  #cached(key: string): Buffer | undefined {
+    const bytes = this.#cache.get(key);
+    if (bytes === undefined) return;
+    this.#cache.delete(key);
+    this.#cache.set(key, bytes);
+    return bytes;
+  }
+
+  #keep(key: string, bytes: Buffer): void {
+    if (this.#cache.has(key)) return;
+    this.#cache.set(key, bytes);
+    this.#cacheBytes += bytes.length;
+    for (const [oldest, old] of this.#cache) {
+      if (this.#cacheBytes <= CACHE_BYTES_MAX) break;
+      this.#cache.delete(oldest);
+      this.#cacheBytes -= old.length;
+    }
+  }
+}
+
+/** What a failed read rejects with: a Fault where bytes are missing or wrong, the disk's trouble otherwise. */
+export function readError(error: unknown, ref: BlobRef): MailError {
+  if (error instanceof MailError) return error;
+  if (errorCode(error) === 'ENOENT') return new Fault('blob is damaged: its file is gone', { ref }, error);
+  return diskError(error, ref);
+}
