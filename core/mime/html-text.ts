@@ -60,8 +60,12 @@ function isHidden(tag: Tag): boolean {
 class HtmlReader {
   readonly #html: string;
   readonly #limit: number;
-  #text = '';
+  /** Joined at the end: asking a growing string for its last character would copy it each time. */
+  readonly #pieces: string[] = [];
+  #length = 0;
   #truncated = false;
+  #atLineStart = true;
+  /** White space is due before the next text of this line. */
   #space = false;
   #hidden = { name: '', depth: 0 };
   #counts = { hiddenBytes: 0, commentBytes: 0, tags: 0, images: 0, links: 0, forms: 0, scripts: 0 };
@@ -82,7 +86,7 @@ class HtmlReader {
       at = this.#markup(open);
     }
     if (at < html.length) this.#addText(html.slice(at));
-    return { text: this.#text.trimEnd(), urls: this.#urls, truncated: this.#truncated, ...this.#counts };
+    return { text: this.#pieces.join('').trimEnd(), urls: this.#urls, truncated: this.#truncated, ...this.#counts };
   }
 
   /** What begins with the `<` at `open`. Gives where it ends. */
@@ -149,8 +153,10 @@ class HtmlReader {
   #break(name: string): void {
     if (this.#hidden.depth > 0) return;
     if (CELLS.has(name)) this.#space = true;
-    else if (BLOCKS.has(name) && this.#text !== '' && !this.#text.endsWith('\n')) {
-      this.#text += '\n';
+    else if (BLOCKS.has(name) && !this.#atLineStart) {
+      this.#pieces.push('\n');
+      this.#length++;
+      this.#atLineStart = true;
       this.#space = false;
     }
   }
@@ -160,23 +166,24 @@ class HtmlReader {
       this.#counts.hiddenBytes += raw.length;
       return;
     }
-    if (this.#text.length >= this.#limit) {
+    const left = this.#limit - this.#length;
+    if (left <= 0) {
       this.#truncated = true;
       return;
     }
     const collapsed = decodeEntities(raw).replace(/[\s\u00a0]+/g, ' ');
-    if (collapsed === ' ' || collapsed === '') {
+    const shown = collapsed.trim();
+    if (shown === '') {
       this.#space ||= collapsed !== '';
       return;
     }
-    const startsBlank = collapsed.startsWith(' ') || this.#space;
-    const atLineStart = this.#text === '' || this.#text.endsWith('\n');
-    this.#text += (startsBlank && !atLineStart ? ' ' : '') + collapsed.trim();
+    const blank = !this.#atLineStart && (this.#space || collapsed.startsWith(' '));
+    const piece = blank ? ` ${shown}` : shown;
+    if (piece.length > left) this.#truncated = true;
+    this.#pieces.push(piece.length > left ? piece.slice(0, left) : piece);
+    this.#length += Math.min(left, piece.length);
+    this.#atLineStart = false;
     this.#space = collapsed.endsWith(' ');
-    if (this.#text.length > this.#limit) {
-      this.#text = this.#text.slice(0, this.#limit);
-      this.#truncated = true;
-    }
   }
 }
 

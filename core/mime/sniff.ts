@@ -40,7 +40,6 @@ const MAGIC: readonly (readonly [offset: number, bytes: Buffer, type: string])[]
   [257, text('ustar'), 'application/x-tar'],
   [0, text('MSCF'), 'application/vnd.ms-cab-compressed'],
   [0, hex('60ea'), 'application/x-arj'],
-  [0x8001, text('CD001'), 'application/x-iso9660-image'],
   [0, hex('7f454c46'), 'application/x-executable'],
   [0, hex('feedface'), 'application/x-mach-binary'],
   [0, hex('feedfacf'), 'application/x-mach-binary'],

@@ -198,8 +198,11 @@ export class StructureParser {
       const delimiter = this.#stack[level]!.delimiter;
       if (delimiter === null || delimiter.length <= longest || at + delimiter.length > buffer.length) continue;
       let index = 2;
-      while (index < delimiter.length && buffer[at + index] === delimiter[index]) index++;
-      if (index < delimiter.length) continue;
+      const near = Math.min(delimiter.length, NEAR_BYTES);
+      while (index < near && buffer[at + index] === delimiter[index]) index++;
+      if (index < near) continue;
+      const end = delimiter.length;
+      if (index < end && buffer.compare(delimiter, index, end, at + index, at + end) !== 0) continue;
       found = level;
       longest = delimiter.length;
     }

@@ -106,21 +106,17 @@ function decodeUuencode(bytes: Buffer): Buffer {
   return result.subarray(0, out);
 }
 
+/** What Buffer would read as another alphabet (`-`, `_`) or stop at. */
 const BASE64_NOISE = /[^A-Za-z0-9+/=]+/g;
 
-/** RFC 2045 §6.8: characters outside of the alphabet are ignored; padding inside (joined encodings) starts anew. */
+/** RFC 2045 §6.8: characters outside of the alphabet are ignored; behind padding (joined encodings) it starts anew. */
 function decodeBase64(bytes: Buffer): Buffer {
-  const text = latin1(bytes);
+  const text = latin1(bytes).replace(BASE64_NOISE, '');
   const padding = text.indexOf('=');
-  if (padding < 0 || text.length - padding < 64) return Buffer.from(cleanBase64(text), 'base64');
-  const parts = cleanBase64(text).split(/=+/);
-  return parts.length <= 2
-    ? Buffer.from(parts.join(''), 'base64')
-    : Buffer.concat(parts.map((part) => Buffer.from(part, 'base64')));
+  if (padding < 0) return Buffer.from(text, 'base64');
+  if (text.length - padding <= 2 && text.charCodeAt(text.length - 1) === EQUALS) return Buffer.from(text, 'base64');
+  return Buffer.concat(text.split(/=+/).map((part) => Buffer.from(part, 'base64')));
 }
-
-/** Without characters that Buffer would read as another alphabet (`-`, `_`) or stop at. */
-const cleanBase64 = (text: string): string => text.replace(BASE64_NOISE, '');
 
 /** The decoded bytes; those given, where the encoding is 7bit, 8bit, binary or unknown. */
 export function decodeTransfer(bytes: Uint8Array, encoding: string): Uint8Array {
