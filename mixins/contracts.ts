@@ -57,7 +57,19 @@ export interface MessageView extends MessageSummary {
 export type MaintenanceReport = Readonly<Record<string, number | string | readonly Damage[]>>;
 
 export interface Contracts {
-  'mailbox.commit': { params: { account: AccountId; ops: readonly Op[]; session: string }; result: CommitResult };
+  'mailbox.commit': {
+    params: {
+      account: AccountId;
+      ops: readonly Op[];
+      /** Who wants it, for the log: a session, request or queue id. */
+      session: string;
+      /** `filter`: delivery, import, housekeeping; never a label. */
+      by: 'user' | 'filter';
+      /** What the user says of these messages by the API, beside the operations. */
+      label?: { mailbox: MailboxId; uids: Uint32Array; label: 'spam' | 'ham' | 'withdrawn' };
+    };
+    result: CommitResult;
+  };
 
   'account.create': {
     params: {

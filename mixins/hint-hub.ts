@@ -15,8 +15,8 @@ export class HintHub {
 
   of(account: AccountId): Subscribe<MailboxHint> {
     return (listener) => {
-      let listeners = this.#listeners.get(account);
-      if (listeners === undefined) this.#listeners.set(account, (listeners = new Set()));
+      const listeners = this.#listeners.get(account) ?? new Set<Listener>();
+      this.#listeners.set(account, listeners);
       listeners.add(listener);
       return () => {
         listeners.delete(listener);

@@ -1,0 +1,38 @@
+/** What every service of a node finds beside its broker: configuration, stores, log, metrics, hints and TLS. */
+
+import type { ServiceBroker } from 'moleculer';
+import type { Logger } from 'pino';
+import type { Config } from '../core/config/load.ts';
+import type { Authenticator } from '../core/sasl/authenticator.ts';
+import type { HintHub } from './hint-hub.ts';
+import type { Metrics } from './metrics.ts';
+import type { Readiness } from './readiness.ts';
+import type { Stores } from './storage.ts';
+import type { TlsKeeper } from './tls-keeper.ts';
+
+export interface NodeContext {
+  readonly config: Config;
+  /** The program's version. */
+  readonly version: string;
+  readonly stores: Stores;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly hints: HintHub;
+  readonly tls: TlsKeeper;
+  readonly authenticator: Authenticator;
+  readonly readiness: Readiness;
+  readonly now: () => number;
+}
+
+const contexts = new WeakMap<ServiceBroker, NodeContext>();
+
+export const attachContext = (broker: ServiceBroker, context: NodeContext): void => {
+  contexts.set(broker, context);
+};
+
+/** The context of the node that a broker belongs to. Throws when the broker was not made by `startNode`. */
+export function contextOf(broker: ServiceBroker): NodeContext {
+  const context = contexts.get(broker);
+  if (context === undefined) throw new Error('this broker has no node context: start it by startNode');
+  return context;
+}

@@ -1,0 +1,83 @@
+/**
+ * The mailbox actors: the only writers of accounts. A commit carries the account's epoch, takes the label events that
+ * follow from it along, and tells everyone by a hint.
+ */
+
+import type { Context, ServiceSchema } from 'moleculer';
+import type { MailboxHint } from '../core/mail/hints.ts';
+import type { AccountId, MailboxId } from '../core/mail/ids.ts';
+import type { CommitResult, Op } from '../core/ports/mail-store.ts';
+import { AccountOwner } from '../mixins/actor.ts';
+import { contextOf, type NodeContext } from '../mixins/context.ts';
+import type { Params } from '../mixins/contracts.ts';
+import { emitHint } from '../mixins/hints.ts';
+import { mayLabel, withLabels } from '../mixins/label-outbox.ts';
+import { Serial } from '../mixins/serial.ts';
+
+interface Actor {
+  context: NodeContext;
+  owner: AccountOwner;
+  /** Commits that carry labels read before they write: one at a time for each account. */
+  serial: Serial<AccountId>;
+}
+
+/** Mailboxes whose messages an operation that took effect has changed. */
+function touched(ops: readonly Op[], result: CommitResult): MailboxHint['mailboxes'] {
+  const mailboxes = new Set<MailboxId>();
+  ops.forEach((op, index) => {
+    if (!result.results[index]!.ok) return;
+    if (op.t === 'append' || op.t === 'store' || op.t === 'expunge') mailboxes.add(op.mailbox);
+    else if (op.t === 'move' || op.t === 'copy') mailboxes.add(op.from).add(op.to);
+    else if (op.t === 'deleteMailbox') mailboxes.add(op.mailbox);
+  });
+  return [...mailboxes];
+}
+
+const LIST_OPS: ReadonlySet<Op['t']> = new Set(['createMailbox', 'updateMailbox', 'deleteMailbox', 'subscribe']);
+
+export const service: ServiceSchema = {
+  name: 'mailbox',
+  actions: {
+    commit: {
+      visibility: 'public',
+      async handler(ctx: Context<Params<'mailbox.commit'>>): Promise<CommitResult> {
+        const { context, owner, serial } = this.actor as Actor;
+        const { account } = ctx.params;
+        const write = async (ops: readonly Op[]): Promise<CommitResult> => {
+          const result = await owner.commit(account, ops);
+          emitHint(this.broker, {
+            account,
+            modSeq: result.modSeq,
+            mailboxes: touched(ops, result),
+            listChanged: ops.some((op) => LIST_OPS.has(op.t)),
+          });
+          return result;
+        };
+        try {
+          const result = mayLabel(ctx.params)
+            ? await serial.run(account, async () =>
+                write(await withLabels(context.stores.mail, ctx.params, context.now())),
+              )
+            : await write(ctx.params.ops);
+          context.metrics.commits.inc({ outcome: 'ok' });
+          return { ...result, results: result.results.slice(0, ctx.params.ops.length) };
+        } catch (error) {
+          context.metrics.commits.inc({ outcome: (error as Error).name });
+          throw error;
+        }
+      },
+    },
+  },
+  created() {
+    const context = contextOf(this.broker);
+    const actor: Actor = {
+      context,
+      owner: new AccountOwner(context.stores.mail, this.broker.nodeID, context.now),
+      serial: new Serial(),
+    };
+    this.actor = actor;
+  },
+  async stopped() {
+    await (this.actor as Actor).owner.releaseAll();
+  },
+};
