@@ -10,6 +10,8 @@ import { plain } from './plain.ts';
 import { scramSha256 } from './scram-sha-256.ts';
 import type { SaslServer } from './step.ts';
 
+const NONCE_BYTES = 18;
+
 /**
  * One exchange, or null where the mechanism is unknown. Names compare without case.
  * @param random gives that many random bytes
@@ -26,7 +28,7 @@ export function saslServer(
     case 'LOGIN':
       return login(authenticator, attempt);
     case 'SCRAM-SHA-256':
-      return scramSha256(authenticator, attempt, random);
+      return scramSha256(authenticator, attempt, Buffer.from(random(NONCE_BYTES)).toString('base64'));
     default:
       return null;
   }

@@ -12,7 +12,6 @@ import { EMPTY, refuse, responseText, type SaslServer, type SaslStep } from './s
 
 /** Of the client's nonce; more is only a burden. */
 const NONCE_CHARACTERS_MAX = 512;
-const SERVER_NONCE_BYTES = 18;
 
 interface ClientFirst {
   readonly gs2Header: string;
@@ -55,11 +54,8 @@ function isProof(secret: ScramSecret, authMessage: string, proof: Uint8Array): b
   return timingSafeEqual(createHash('sha256').update(clientKey).digest(), secret.storedKey);
 }
 
-export function scramSha256(
-  authenticator: Authenticator,
-  attempt: Attempt,
-  random: (length: number) => Uint8Array,
-): SaslServer {
+/** @param serverNonce printable ASCII without commas, unlike any before (RFC 5802 §5.1) */
+export function scramSha256(authenticator: Authenticator, attempt: Attempt, serverNonce: string): SaslServer {
   let first: ClientFirst | null = null;
   let secret: ScramSecret | null = null;
   let nonce = '';
@@ -71,7 +67,7 @@ export function scramSha256(
     const found = await authenticator.scram(attempt, saslPrep(first.authcid));
     if ('reply' in found) return refuse(found.reply);
     secret = found;
-    nonce = first.nonce + Buffer.from(random(SERVER_NONCE_BYTES)).toString('base64');
+    nonce = first.nonce + serverNonce;
     serverFirst = `r=${nonce},s=${Buffer.from(secret.salt).toString('base64')},i=${secret.iterations}`;
     return { challenge: Buffer.from(serverFirst) };
   }

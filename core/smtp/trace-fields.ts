@@ -1,6 +1,6 @@
 /**
  * The fields that go before a message when it is accepted: Received (RFC 5321 §4.4), and the Date and Message-ID that a
- * submission left out (RFC 6409 §8). Lines are folded at 78 columns where their words allow it (RFC 5322 §2.1.1).
+ * submission left out (RFC 6409 §8). Lines are folded at 78 columns where their clauses allow it (RFC 5322 §2.1.1).
  */
 
 import type { Client } from '../mail/envelope.ts';
@@ -23,20 +23,20 @@ export function formatDate(milliseconds: number): string {
 /** TCP-info's address-literal. */
 const literal = (address: string): string => (address.includes(':') ? `[IPv6:${address}]` : `[${address}]`);
 
-/** Words joined by spaces, folded before each that would not fit. */
-function fold(words: readonly string[]): string {
+/** Clauses joined by spaces, folded before each that would not fit. */
+function fold(clauses: readonly string[]): string {
   let text = '';
   let column = 0;
-  for (const word of words) {
-    if (text === '') column = word.length;
-    else if (column + 1 + word.length > COLUMNS) {
+  for (const clause of clauses) {
+    if (text === '') column = clause.length;
+    else if (column + 1 + clause.length > COLUMNS) {
       text += '\r\n ';
-      column = 1 + word.length;
+      column = 1 + clause.length;
     } else {
       text += ' ';
-      column += 1 + word.length;
+      column += 1 + clause.length;
     }
-    text += word;
+    text += clause;
   }
   return `${text}\r\n`;
 }
@@ -51,14 +51,14 @@ export interface ReceivedFacts {
 }
 
 export function receivedField({ client, hostname, queueId, recipient, at }: ReceivedFacts): string {
-  const words = ['Received:', 'from', client.helo, `(${literal(client.address)})`, 'by', hostname];
-  words.push('with', client.protocol);
-  if (client.tls !== null) words.push(`(${client.tls.version}`, `${client.tls.cipher})`);
-  words.push('id', queueId);
-  if (recipient !== null) words.push('for', `<${recipient}>`);
-  const last = words.length - 1;
-  words[last] += ';';
-  return fold([...words, ...formatDate(at).split(' ')]);
+  const clauses = [`Received: from ${client.helo}`, `(${literal(client.address)})`, `by ${hostname}`];
+  clauses.push(`with ${client.protocol}`);
+  if (client.tls !== null) clauses.push(`(${client.tls.version} ${client.tls.cipher})`);
+  clauses.push(`id ${queueId}`);
+  if (recipient !== null) clauses.push(`for <${recipient}>`);
+  const last = clauses.length - 1;
+  clauses[last] += ';';
+  return fold([...clauses, formatDate(at)]);
 }
 
 export const dateField = (at: number): string => `Date: ${formatDate(at)}\r\n`;
