@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ClientError } from '../../core/mail/errors.ts';
 import { packFile } from './blob-appender.ts';
-import { blobFile, blobFileRefs, prepareFolders } from './blob-file.ts';
+import { blobFile, blobFileRefs, Shards } from './blob-file.ts';
 import { closeFile, diskError, errorCode, openFile, syncFile, syncFolder } from './blob-io.ts';
 import { type BlobParts, turn } from './blob-parts.ts';
 import { snapshotDatabase } from './sqlite-snapshot.ts';
@@ -16,8 +16,8 @@ export async function backupBlobs({ folder, index, appender }: BlobParts, destin
   const snapshot = path.join(destination, path.basename(index.file));
   if (fs.existsSync(snapshot)) throw new ClientError('conflict', { destination });
   try {
-    for (const name of ['packs', 'tmp']) fs.mkdirSync(path.join(destination, name), { recursive: true });
-    await prepareFolders(destination);
+    for (const name of ['packs', 'files', 'tmp']) fs.mkdirSync(path.join(destination, name), { recursive: true });
+    const shards = new Shards(destination);
     await index.settled();
     await snapshotDatabase(index.file, snapshot);
     for (const pack of appender.ends.keys()) {
@@ -28,6 +28,7 @@ export async function backupBlobs({ folder, index, appender }: BlobParts, destin
     let count = 0;
     for (const ref of blobFileRefs(folder)) {
       // A put's file may be there already, and that is fine: its row is not.
+      await shards.ready(ref);
       await linkFile(blobFile(folder, ref), blobFile(destination, ref));
       if (++count % 100 === 0) await turn();
     }

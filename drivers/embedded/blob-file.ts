@@ -41,15 +41,32 @@ export function* blobFileRefs(folder: string): Generator<BlobRef> {
   }
 }
 
-/** Makes the 256 folders that the files are spread over. */
-export async function prepareFolders(folder: string): Promise<void> {
-  const files = path.join(folder, 'files');
-  let made = false;
-  for (let i = 0; i < 256; i++) {
-    const one = path.join(files, i.toString(16).padStart(2, '0'));
-    if (fs.mkdirSync(one, { recursive: true }) !== undefined) made = true;
+/** The 256 folders that files are spread over, each made when it is first needed. */
+export class Shards {
+  readonly #folder: string;
+  readonly #ready = new Map<string, Promise<void>>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
   }
-  if (made) await syncFolder(files);
+
+  /** Resolves when the folder of a blob's file survives power loss. */
+  ready(ref: BlobRef): Promise<void> {
+    const shard = ref.slice(0, 2);
+    let ready = this.#ready.get(shard);
+    if (ready === undefined) {
+      ready = this.#make(shard);
+      this.#ready.set(shard, ready);
+      ready.catch(() => this.#ready.delete(shard));
+    }
+    return ready;
+  }
+
+  async #make(shard: string): Promise<void> {
+    const files = path.join(this.#folder, 'files');
+    await fs.promises.mkdir(path.join(files, shard), { recursive: true });
+    await syncFolder(files);
+  }
 }
 
 /** A blob being written to a temporary file. */
@@ -99,7 +116,7 @@ export class Spool {
   }
 
   /** Gives the file its name. Resolves with its length on the disk once it survives power loss. */
-  async publish(folder: string, ref: BlobRef): Promise<number> {
+  async publish(folder: string, shards: Shards, ref: BlobRef): Promise<number> {
     if (this.#pendingBytes > 0) await this.#chunk(Buffer.concat(this.#pending));
     const table = Buffer.alloc(this.#table.length * 4);
     this.#table.forEach((value, i) => {
@@ -116,6 +133,7 @@ export class Spool {
       await writeAll(this.#fd!, [table, footer], this.#position);
       await syncFile(this.#fd!);
       await this.#leave();
+      await shards.ready(ref);
       await fs.promises.rename(this.#file, target);
       await syncFolder(path.dirname(target));
     } catch (error) {

@@ -102,7 +102,7 @@ interface Gap {
 class Window {
   readonly #fd: number;
   readonly #to: number;
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
   constructor(fd: number, to: number) {

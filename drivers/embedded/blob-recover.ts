@@ -9,7 +9,7 @@ import path from 'node:path';
 import { Fault } from '../../core/mail/errors.ts';
 import type { BlobRef } from '../../core/mail/ids.ts';
 import { PACK_NAME, packFile } from './blob-appender.ts';
-import { blobFile, blobFileRefs, prepareFolders, readTable } from './blob-file.ts';
+import { blobFile, blobFileRefs, readTable } from './blob-file.ts';
 import { refBytes } from './blob-index.ts';
 import type { IndexRow } from './blob-index-worker.ts';
 import { closeFile, openFile, syncData, syncFolder, truncateFile } from './blob-io.ts';
@@ -21,7 +21,6 @@ const BATCH = 500;
 export async function recoverBlobs(parts: BlobParts, now: number): Promise<void> {
   const { folder, index, appender } = parts;
   for (const name of ['packs', 'files', 'tmp']) fs.mkdirSync(path.join(folder, name), { recursive: true });
-  await prepareFolders(folder);
   await syncFolder(folder);
   for (const name of fs.readdirSync(path.join(folder, 'tmp'))) fs.rmSync(path.join(folder, 'tmp', name));
   await index.open();

@@ -14,7 +14,7 @@ import type { BlobInfo, BlobStats, BlobStore, BlobWriter, Damage } from '../../c
 import { PackAppender } from './blob-appender.ts';
 import { backupBlobs } from './blob-backup.ts';
 import { collectBlobs } from './blob-collect.ts';
-import type { Spool } from './blob-file.ts';
+import { Shards, type Spool } from './blob-file.ts';
 import { BlobIndex, type Location } from './blob-index.ts';
 import { Descriptors, errorCode } from './blob-io.ts';
 import { encodeRecordHeader, FLAG_ZSTD, PACKED_BYTES_MAX, RECORD_HEADER_BYTES } from './blob-pack.ts';
@@ -36,15 +36,18 @@ export class EmbeddedBlobStore implements BlobStore {
   readonly #folder: string;
   readonly #now: () => number;
   readonly #parts: BlobParts;
+  readonly #shards: Shards;
   /** Puts at work by ref: an equal one waits for the first instead of writing the bytes again. */
   readonly #writing = new Map<BlobRef, Promise<BlobInfo>>();
   /** Collection, verification and backup exclude each other. */
   #maintenance: Promise<unknown> = Promise.resolve();
+  #opened = false;
 
   /** @param options.packSizeBytesMax where a pack is closed and the next begun */
   constructor(options: { folder: string; now: () => number; packSizeBytesMax?: number }) {
     this.#folder = options.folder;
     this.#now = options.now;
+    this.#shards = new Shards(options.folder);
     const files = new Descriptors(DESCRIPTORS_MAX);
     this.#parts = {
       folder: options.folder,
@@ -59,9 +62,12 @@ export class EmbeddedBlobStore implements BlobStore {
 
   async open(): Promise<void> {
     await recoverBlobs(this.#parts, this.#now());
+    this.#opened = true;
   }
 
   async close(): Promise<void> {
+    if (!this.#opened) return;
+    this.#opened = false;
     const { appender, index, files } = this.#parts;
     await this.#maintenance.catch(() => undefined);
     await Promise.allSettled(this.#writing.values());
@@ -182,7 +188,7 @@ export class EmbeddedBlobStore implements BlobStore {
   async #putSpooled(ref: BlobRef, size: number, spool: Spool): Promise<BlobInfo> {
     try {
       return await this.#put(ref, size, async () => {
-        const stored = await spool.publish(this.#folder, ref);
+        const stored = await spool.publish(this.#folder, this.#shards, ref);
         return { pack: 0, offset: 0, stored, size, flags: 0 };
       });
     } finally {

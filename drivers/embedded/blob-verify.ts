@@ -30,7 +30,10 @@ export async function verifyBlobs(parts: BlobParts, repair: boolean, now: number
   if (broken.length > 0) return broken.map((one) => ({ ...one, detail: `${one.detail} (${hint})` }));
   const damages: Damage[] = [];
   await index.settled();
-  const packs = new Set([...appender.ends.keys(), ...(await index.packs()).map((row) => row.pack)]);
+  const packs = new Set([
+    ...appender.ends.keys(),
+    ...(await index.packs()).filter((row) => row.count > 0).map((row) => row.pack),
+  ]);
   const lost: Lost[] = [];
   for (const pack of packs) if (pack !== 0) await verifyPack(parts, pack, repair, damages, lost);
   await verifyFiles(parts, repair, damages);
