@@ -12,8 +12,7 @@ export interface ProgressStream {
 
 interface ProgressOptions {
   readonly label: string;
-  /** Bytes to do, or null where nobody knows. */
-  readonly totalBytes: number | null;
+  readonly total: { readonly unit: 'bytes' | 'messages'; readonly count: number; readonly done: number };
   readonly stream: ProgressStream;
   /** Milliseconds from any beginning. */
   readonly now: () => number;
@@ -27,10 +26,8 @@ export class Progress {
   readonly #options: ProgressOptions;
   readonly #begun: number;
   #drawn: number;
-  #items = 0;
+  #messages = 0;
   #bytes = 0;
-  /** What an earlier run had done: counts for the share, not for the rate. */
-  #skippedBytes = 0;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
@@ -38,12 +35,8 @@ export class Progress {
     this.#drawn = options.stream.isTTY ? Number.NEGATIVE_INFINITY : this.#begun;
   }
 
-  skip(bytes: number): void {
-    this.#skippedBytes += bytes;
-  }
-
-  add(items: number, bytes: number): void {
-    this.#items += items;
+  add(messages: number, bytes: number): void {
+    this.#messages += messages;
     this.#bytes += bytes;
     const now = this.#options.now();
     const { isTTY } = this.#options.stream;
@@ -52,22 +45,23 @@ export class Progress {
     this.#options.stream.write(isTTY ? `\r\x1b[K${this.#line(now)}` : `${this.#line(now)}\n`);
   }
 
-  /** Takes the bar away. Returns the time it took in milliseconds. */
+  /** Takes the bar away, so that other lines can be written. Returns how long it took in milliseconds. */
   end(): number {
     if (this.#options.stream.isTTY) this.#options.stream.write('\r\x1b[K');
     return this.#options.now() - this.#begun;
   }
 
   #line(now: number): string {
-    const { label, totalBytes, stream } = this.#options;
+    const { label, total, stream } = this.#options;
     const seconds = Math.max(0.001, (now - this.#begun) / 1000);
-    const counts = `${this.#items} messages, ${formatSize(this.#bytes)}, ${Math.round(this.#items / seconds)}/s`;
-    if (totalBytes === null || totalBytes === 0) return `${label}: ${counts}`;
-    const done = Math.min(totalBytes, this.#skippedBytes + this.#bytes);
-    const share = done / totalBytes;
-    const left = this.#bytes === 0 ? '' : `, ${formatSpan(((totalBytes - done) / this.#bytes) * seconds * 1000)} left`;
-    const full = Math.round(share * BAR);
+    const counts = `${this.#messages} messages, ${formatSize(this.#bytes)}, ${Math.round(this.#messages / seconds)}/s`;
+    if (total.count === 0) return `${label}: ${counts}`;
+    // What an earlier run did counts for the share, not for the rate.
+    const fresh = total.unit === 'bytes' ? this.#bytes : this.#messages;
+    const done = Math.min(total.count, total.done + fresh);
+    const left = fresh === 0 ? '' : `, ${formatSpan(((total.count - done) / fresh) * seconds * 1000)} left`;
+    const full = Math.round((done / total.count) * BAR);
     const bar = stream.isTTY ? `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ` : '';
-    return `${label}: ${bar}${Math.floor(share * 100)} %, ${counts}${left}`;
+    return `${label}: ${bar}${Math.floor((done / total.count) * 100)} %, ${counts}${left}`;
   }
 }
