@@ -21,7 +21,7 @@ export const makeDeliverer =
   async ({ job, blobs, signal }) => {
     const done = new Set(job.deliveries.map((delivery) => delivery.recipient));
     const open = job.message.envelope.recipients.filter((recipient) => !done.has(deliveryName(recipient)));
-    const assembler = new Assembler(job.message, job.verdicts, blobs);
+    const assembler = new Assembler({ message: job.message, verdicts: job.verdicts, blobs, now: context.now() });
     const deliveries: Delivery[] = [];
     const failures: string[] = [];
     for (let i = 0; i < open.length && !signal.aborted; i += AT_A_TIME) {
@@ -69,13 +69,14 @@ async function deliver(
   };
   const placement = await placementOf(context, job, recipient);
   if (placement === undefined) return refused('the account is gone');
+  const { content } = await assembler.assemble(recipient);
   const { results } = await call(broker, 'mailbox.commit', {
     account: recipient.account,
     ops: [
       {
         t: 'append',
         mailbox: placement.mailbox,
-        content: await assembler.assemble(recipient.address),
+        content,
         flags: NO_FLAGS,
         internalDate: Math.floor(job.message.acceptedAt / 1000),
         dedupe: `${job.queueId} ${name}`,

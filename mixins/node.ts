@@ -63,7 +63,7 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
   const authenticator = new DirectoryAuthenticator(
     { directory: stores.directory, domain: config.domain, metrics, log, now },
     new Throttle({
-      free: config.authFailuresFree,
+      failuresFree: config.authFailuresFree,
       firstWaitMs: config.authBackoffMs,
       waitMaxMs: config.authBackoffMsMax,
     }),

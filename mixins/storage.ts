@@ -46,8 +46,8 @@ export async function openStores(config: Config, now: () => number): Promise<Sto
   const mail = new EmbeddedMailStore({ folder, shards: config.shards, now });
   const queue = new EmbeddedQueue({ folder, now });
   const search = new EmbeddedSearchStore({ folder });
-  const samples = new EmbeddedSampleStore({ folder, now });
-  const models = new EmbeddedModelStore({ folder, now });
+  const samples = new EmbeddedSampleStore({ folder });
+  const models = new EmbeddedModelStore({ folder });
   const all = [directory, blobs, mail, queue, search, samples, models];
   const open: typeof all = [];
   const close = async (): Promise<void> => {
