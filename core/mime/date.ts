@@ -31,7 +31,9 @@ const ZONES: Readonly<Record<string, number>> = {
   bst: 1,
   jst: 9,
 };
-const TOKEN = /\d{1,2}:\d{1,2}(?::\d{1,2})?|[+-]\d{3,4}|\d{4}-\d{2}-\d{2}|\d{1,4}|[a-z]{1,9}/g;
+const PLUS = 43;
+const MINUS = 45;
+const TOKEN = /[+-]\d{2}:\d{2}|\d{1,2}:\d{1,2}(?::\d{1,2})?|[+-]\d{3,4}|\d{4}-\d{2}-\d{2}|\d{1,4}|[a-z]{1,9}/g;
 
 /** RFC 5322 §4.3: 00–49 are of this century, two digits above and three digits of the last. */
 const fullYear = (digits: string): number => {
@@ -62,17 +64,17 @@ interface Found {
 
 function takeToken(found: Found, token: string): void {
   const first = token.charCodeAt(0);
-  if (token.includes(':')) {
-    found.time ??= token.split(':').map(Number);
-  } else if (first === 43 || first === 45) {
+  if (first === PLUS || first === MINUS) {
     // RFC 5322 §3.3: hours and minutes; before the time it is a stray hyphen of `24-Mar-2007`
     if (found.time === undefined) {
       takeToken(found, token.slice(1));
       return;
     }
-    const digits = token.slice(1).padStart(4, '0');
+    const digits = token.slice(1).replace(':', '').padStart(4, '0');
     const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2));
-    found.offsetSeconds ??= (first === 45 ? -60 : 60) * minutes;
+    found.offsetSeconds ??= (first === MINUS ? -60 : 60) * minutes;
+  } else if (token.includes(':')) {
+    found.time ??= token.split(':').map(Number);
   } else if (token.includes('-')) {
     const [year, month, day] = token.split('-').map(Number);
     Object.assign(found, { year, month: month! - 1, day });
