@@ -1,0 +1,99 @@
+/**
+ * Learning: one step of gradient descent for each group and label, each group on its own, with a step per feature that
+ * shrinks as the feature's squared errors add up (AdaGrad). What has been seen a thousand times hardly moves any more, so
+ * one label of a new kind of mail is learned at once without shaking what is known.
+ */
+
+import { sigmoid, Weights } from './model.ts';
+import { type FeatureLists, GROUP_BUCKETS } from './schema.ts';
+
+export interface Hyper {
+  /** First step of a feature, by group. Groups with fewer features per message take larger ones. */
+  readonly rates: readonly number[];
+}
+
+/** Found on the first half of the benchmark's stream. */
+export const HYPER: Hyper = { rates: [0.03, 0.3, 0.07, 0.03, 0.3, 0.4] };
+
+/** Squared errors that a feature nobody has seen begins with. */
+const INITIAL = 0.1;
+/** Stored sums are levels of 2^(1/8): a byte reaches from INITIAL to 2^31 times that. */
+const LEVELS_PER_OCTAVE = 8;
+/** Errors below this move no weight in a way that a verdict could show. */
+const ERROR_MIN = 1e-4;
+
+const TOTAL = GROUP_BUCKETS.reduce((sum, buckets) => sum + buckets, 0);
+
+/** Stored form of the sums of squared errors: one byte for each bucket of each group in turn. */
+export type SquareLevels = Uint8Array;
+
+export const noSquares = (): SquareLevels => new Uint8Array(TOTAL);
+
+export class Learner {
+  readonly weights: Weights;
+  readonly #squares: readonly Float32Array[];
+  readonly #hyper: Hyper;
+
+  /** Works on copies. */
+  constructor(weights: Weights, levels: SquareLevels, hyper: Hyper = HYPER) {
+    this.weights = new Weights(
+      weights.groups.map((group) => group.slice()),
+      weights.biases.slice(),
+    );
+    this.#hyper = hyper;
+    let at = 0;
+    this.#squares = GROUP_BUCKETS.map((buckets) => {
+      const squares = new Float32Array(buckets);
+      for (let i = 0; i < buckets; i++) squares[i] = SQUARES[levels[at++]!]!;
+      return squares;
+    });
+  }
+
+  /** One step towards the label (1 spam, 0 ham) from logits just computed; `weight` scales it. */
+  learn(features: FeatureLists, logits: Float64Array, label: 0 | 1, weight: number): void {
+    for (let group = 0; group < this.#squares.length; group++) {
+      const error = label - sigmoid(logits[group]!);
+      if (weight * Math.abs(error) < ERROR_MIN) continue;
+      const rate = this.#hyper.rates[group]! * weight * error;
+      const count = features.counts[group]!;
+      // The bias moves like a feature that every message has: slowly, so that it follows the share of spam only.
+      this.weights.biases[group]! += rate / Math.sqrt(1 + count);
+      descend(
+        this.weights.groups[group]!,
+        this.#squares[group]!,
+        features.lists[group]!,
+        count,
+        rate,
+        weight * error * error,
+      );
+    }
+  }
+
+  levels(): SquareLevels {
+    const levels = noSquares();
+    let at = 0;
+    for (const squares of this.#squares)
+      for (const square of squares)
+        levels[at++] =
+          square <= INITIAL ? 0 : Math.min(255, Math.round(LEVELS_PER_OCTAVE * Math.log2(square / INITIAL)));
+    return levels;
+  }
+}
+
+const SQUARES = Float32Array.from({ length: 256 }, (_, level) => INITIAL * 2 ** (level / LEVELS_PER_OCTAVE));
+
+function descend(
+  weights: Float32Array,
+  squares: Float32Array,
+  list: Uint32Array,
+  count: number,
+  rate: number,
+  square: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const bucket = list[i]!;
+    const sum = squares[bucket]! + square;
+    squares[bucket] = sum;
+    weights[bucket]! += rate / Math.sqrt(sum);
+  }
+}

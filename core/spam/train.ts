@@ -1,0 +1,179 @@
+/**
+ * The trainer: labels in the order of the log, one slice after the other, to a candidate model and the numbers for its
+ * gate. It works on a copy of the weights it starts from, judges each held-out label before it learns it, and holds no
+ * more of the samples than it needs to learn a short log several times over. The same log gives the same model.
+ */
+
+import type { ModelId } from '../mail/ids.ts';
+import type { Sample } from '../ports/sample-store.ts';
+import type { Artefact } from './artefact.ts';
+import { FeatureDecoder } from './codec.ts';
+import { Comparison, type GateInput, type Judge, judge } from './gate.ts';
+import { HYPER, type Hyper, Learner } from './learner.ts';
+import { combine, sigmoid } from './model.ts';
+import { SampleWeigher } from './sample-weight.ts';
+import { SCHEMA } from './schema.ts';
+
+export interface TrainerOptions {
+  /** The weights to start from: the seed's for a rebuild of the whole log, the champion's to learn new labels only. */
+  readonly start: Artefact;
+  readonly startId: ModelId | null;
+  /** What the candidate is compared with. */
+  readonly champion: Judge;
+  /** Labels behind this place of the log are judged before they are learned. See `heldOutAfter`. */
+  readonly heldOutAfter: number;
+  /** Stored features of messages whose verdict is beyond doubt. */
+  readonly golden: readonly GoldenMessage[];
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly hyper?: Hyper;
+}
+
+export interface GoldenMessage {
+  readonly label: 'spam' | 'ham';
+  readonly features: Uint8Array;
+}
+
+/** A short log is learned several times, so that one user's few labels show. */
+const REPEAT_MAX = 8;
+const REPEAT_BELOW = 1500;
+/** Labels that are judged once more at the end: the newest. */
+const KEPT_MAX = REPEAT_BELOW;
+const SLICE = 250;
+/** |logit| from which the model counts as confident: p beyond 0.05 and 0.95. */
+const CONFIDENT = 2.944;
+
+interface Kept {
+  readonly label: 'spam' | 'ham';
+  readonly features: Uint8Array;
+  readonly weight: number;
+}
+
+/** Where the held-out fifth begins, among the labels that the champion has not learned. */
+export const heldOutAfter = (lastSeq: number, championTrainedTo: number): number =>
+  Math.max(Math.min(championTrainedTo, lastSeq), lastSeq - Math.max(1, Math.ceil(lastSeq / 5)));
+
+/**
+ * Junk threshold by how much has been learned locally: a model of other people's mail is held back (its own threshold
+ * would put a fifth of wanted mail into Junk); 200 labels help, 1,000 repay everything.
+ */
+export const thresholdFor = (seed: number, labelWeight: number): number =>
+  MATURE_THRESHOLD + (Math.max(seed, MATURE_THRESHOLD) - MATURE_THRESHOLD) * (200 / (200 + labelWeight));
+const MATURE_THRESHOLD = 0.9;
+
+export class Trainer {
+  readonly #options: TrainerOptions;
+  readonly #weigher: SampleWeigher;
+  readonly #decoder = new FeatureDecoder();
+  readonly #candidate: Judge;
+  readonly #logits: Float64Array;
+  readonly #learner: Learner;
+  readonly #heldOut = new Comparison();
+  readonly #fit = new Comparison();
+  readonly #golden = new Comparison();
+  #kept: Kept[] = [];
+  #seen = 0;
+  #learned = 0;
+  #labelWeight = 0;
+  #trainedTo: number;
+  /** Place in the kept samples and round of the repetition. */
+  #round = 1;
+  #place = 0;
+  #judged = 0;
+
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+    this.#weigher = new SampleWeigher(options.now);
+    const { start } = options;
+    this.#learner = new Learner(start.weights, start.squares, options.hyper ?? HYPER);
+    this.#candidate = { weights: this.#learner.weights, combiner: start.combiner, thresholds: start.thresholds };
+    this.#logits = new Float64Array(start.weights.groups.length);
+    this.#trainedTo = start.trainedTo;
+  }
+
+  /** Learns the next samples of the log. A thousand take about 100 ms. */
+  learn(samples: readonly Sample[]): void {
+    for (const sample of samples) {
+      this.#trainedTo = Math.max(this.#trainedTo, sample.seq);
+      if (sample.label === 'withdrawn' || sample.schema !== SCHEMA || !this.#decoder.decode(sample.features)) continue;
+      const { label } = sample;
+      const { weights, combiner } = this.#candidate;
+      weights.logits(this.#decoder, this.#logits);
+      const logit = combine(this.#logits, combiner);
+      const weight = this.#weigher.weigh(sample, this.#decoder.campaign);
+      if (Math.abs(logit) > CONFIDENT) this.#weigher.observe(sample.account, logit > 0 === (label === 'spam'));
+      if (sample.seq > this.#options.heldOutAfter) {
+        const champion = judge(this.#options.champion, this.#decoder);
+        this.#heldOut.add(label, champion, { p: sigmoid(logit), threshold: this.#threshold() });
+      }
+      this.#learner.learn(this.#decoder, this.#logits, label === 'spam' ? 1 : 0, weight);
+      this.#learned++;
+      this.#labelWeight += weight;
+      this.#keep({ label, features: sample.features, weight });
+    }
+  }
+
+  /**
+   * Once the log is learned: the next slice of what is left (repetitions of a short log, the last judgements). False when
+   * all is done.
+   */
+  more(): boolean {
+    const rounds =
+      this.#seen < REPEAT_BELOW ? Math.min(REPEAT_MAX, Math.ceil(REPEAT_BELOW / Math.max(1, this.#seen))) : 1;
+    if (this.#round < rounds && this.#kept.length > 0) {
+      const end = Math.min(this.#kept.length, this.#place + SLICE);
+      for (; this.#place < end; this.#place++) this.#repeat(this.#kept[this.#place]!);
+      if (this.#place === this.#kept.length) {
+        this.#place = 0;
+        this.#round++;
+      }
+      return true;
+    }
+    const { golden, champion } = this.#options;
+    const candidate: Judge = { ...this.#candidate, thresholds: { spam: this.#threshold() } };
+    const end = Math.min(this.#kept.length + golden.length, this.#judged + SLICE);
+    for (; this.#judged < end; this.#judged++) {
+      const fit = this.#judged < this.#kept.length;
+      const one = fit ? this.#kept[this.#judged]! : golden[this.#judged - this.#kept.length]!;
+      if (!this.#decoder.decode(one.features)) continue;
+      (fit ? this.#fit : this.#golden).add(one.label, judge(champion, this.#decoder), judge(candidate, this.#decoder));
+    }
+    return this.#judged < this.#kept.length + golden.length;
+  }
+
+  /** The candidate and what its gate needs. Call when `more` has said false. */
+  result(): { readonly artefact: Artefact; readonly gate: GateInput } {
+    const { start, startId } = this.#options;
+    return {
+      artefact: {
+        schema: SCHEMA,
+        weights: this.#candidate.weights,
+        squares: this.#learner.levels(),
+        combiner: start.combiner,
+        thresholds: { spam: this.#threshold() },
+        parent: startId,
+        trainedTo: this.#trainedTo,
+        labels: start.labels + this.#learned,
+        labelWeight: start.labelWeight + this.#labelWeight,
+      },
+      gate: { heldOut: this.#heldOut, fit: this.#fit, golden: this.#golden },
+    };
+  }
+
+  #threshold(): number {
+    const { start } = this.#options;
+    return Math.min(start.thresholds.spam, thresholdFor(start.thresholds.spam, this.#labelWeight));
+  }
+
+  #keep(sample: Kept): void {
+    this.#seen++;
+    this.#kept.push(sample);
+    if (this.#kept.length > 2 * KEPT_MAX) this.#kept = this.#kept.slice(-KEPT_MAX);
+  }
+
+  #repeat(sample: Kept): void {
+    if (!this.#decoder.decode(sample.features)) return;
+    this.#candidate.weights.logits(this.#decoder, this.#logits);
+    this.#learner.learn(this.#decoder, this.#logits, sample.label === 'spam' ? 1 : 0, sample.weight);
+  }
+}
