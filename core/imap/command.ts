@@ -30,11 +30,13 @@ export interface CommandSpec<Args> {
    * For a command whose last argument is a literal too large for memory (APPEND): called instead of `run` when that
    * literal was announced and everything before it is parsed. It takes the literal's bytes from the session's input.
    */
-  readonly stream?: (session: ImapSession, args: Args, literal: LiteralHeader) => Promise<Completion>;
+  stream?(session: ImapSession, args: Args, literal: LiteralHeader): Promise<Completion>;
 }
 
 /** The tagged OK: `{ code: 'READ-WRITE', text: 'SELECT completed' }`. */
 export interface Completion {
   readonly code?: string;
   readonly text?: string;
+  /** Done once the tagged response is written (STARTTLS). */
+  readonly after?: () => Promise<void>;
 }

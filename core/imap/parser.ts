@@ -29,6 +29,9 @@ const BACKSLASH = 0x5c;
 const LITERAL = 0x7b;
 /** Largest 63-bit value that a mod-sequence may have is cut to what a number holds exactly (RFC 7162 §7). */
 const MOD_SEQUENCE_DIGITS_MAX = 19;
+const FLAG_BYTES_MAX = 255;
+/** In one list. */
+const FLAGS_MAX = 200;
 const UINT32_MAX = 0xffffffff;
 
 const text = (bytes: Uint8Array): string =>
@@ -64,6 +67,11 @@ export class ArgParser {
 
   atEnd(): boolean {
     return this.peek() === -1;
+  }
+
+  /** Whether exactly one space is left. */
+  onlySpaceLeft(): boolean {
+    return this.#at === this.#bytes.length - 1 && this.#bytes[this.#at] === SPACE && this.#nextLiteral() === null;
   }
 
   /** Nothing may be left. */
@@ -226,15 +234,18 @@ export class ArgParser {
     return set;
   }
 
-  /** flag, or flag-extension; `\Recent` and `\*` are not among what a client may send. */
+  /** flag, or flag-extension; `\*` is not among what a client may send. */
   flag(): string {
-    if (!this.tryChar(BACKSLASH)) return this.atom();
-    return `\\${this.atom()}`;
+    const name = this.tryChar(BACKSLASH) ? `\\${this.atom()}` : this.atom();
+    if (name.length > FLAG_BYTES_MAX) throw new BadSyntax('Flag is too long');
+    return name;
   }
 
   /** `( [flag *(SP flag)] )` */
   flagList(): string[] {
-    return this.list(() => this.flag(), true);
+    const flags = this.list(() => this.flag(), true);
+    if (flags.length > FLAGS_MAX) throw new BadSyntax('Too many flags');
+    return flags;
   }
 
   /** mailbox: UTF-8 in NFC, the inbox as `INBOX`. A name that cannot be decoded is NO [CANNOT]. */

@@ -9,7 +9,8 @@ import type { Wire } from '../mail/wire.ts';
 import type { CommitResult, Op } from '../ports/mail-store.ts';
 import type { State } from './command.ts';
 import type { ImapEnvironment } from './environment.ts';
-import type { ImapInput } from './input.ts';
+import { ImapInput } from './input.ts';
+import { limitsAfterLogin } from './limits.ts';
 import { encodeMailboxName } from './mailbox-name.ts';
 import type { MailboxView } from './mailbox-view.ts';
 import { ImapWriter } from './writer.ts';
@@ -29,14 +30,16 @@ export class ImapSession {
   readonly enabled: Enabled = { condstore: false, qresync: false, utf8: false };
   /** The name logged in with; '' before. */
   user = '';
+  /** Nothing more is read: the connection is closed once what is written has left. */
+  closing = false;
   #account: AccountId | null = null;
   #selected: MailboxView | null = null;
 
-  constructor(env: ImapEnvironment, wire: Wire, input: ImapInput) {
+  constructor(env: ImapEnvironment, wire: Wire) {
     this.env = env;
     this.wire = wire;
-    this.input = input;
     this.out = new ImapWriter(wire);
+    this.input = new ImapInput(this.out);
   }
 
   get state(): State {
@@ -64,12 +67,20 @@ export class ImapSession {
   loggedIn(account: AccountId, user: string): void {
     this.#account = account;
     this.user = user;
+    this.input.reader.limits = limitsAfterLogin(this.env.config.appendSizeBytesMax);
   }
 
   /** Selects another mailbox or none; the view before is closed. */
   select(view: MailboxView | null): void {
     if (this.#selected !== view) this.#selected?.close();
     this.#selected = view;
+  }
+
+  /** RFC 7162 §3.1: from the first CONDSTORE enabling command on, FETCH responses carry MODSEQ. */
+  enableCondstore(): void {
+    if (this.enabled.condstore) return;
+    this.enabled.condstore = true;
+    if (this.#selected !== null) this.out.untagged(`OK [HIGHESTMODSEQ ${this.#selected.highestModSeq}] Highest`);
   }
 
   /** Through the account's mailbox actor. */

@@ -100,6 +100,7 @@ export const REPLIES = {
   fault: r(451, '3.0', 'Internal error', { imap: 'SERVERBUG', pop3: 'SYS/TEMP' }),
   // mailboxes (IMAP, REST)
   mailboxExists: r(550, '2.0', 'Mailbox already exists', { imap: 'ALREADYEXISTS' }),
+  tryCreate: r(550, '1.1', 'No such mailbox; it can be created', { imap: 'TRYCREATE' }),
   mailboxName: r(550, '1.3', 'Mailbox name is not allowed', { imap: 'CANNOT' }),
   mailboxInUse: r(450, '2.1', 'Mailbox is in use by another session', { imap: 'INUSE', pop3: 'IN-USE' }),
   limitReached: r(452, '2.0', 'Limit reached', { imap: 'LIMIT' }),
