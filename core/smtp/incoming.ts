@@ -59,8 +59,8 @@ export class Incoming {
   async write(bytes: Buffer): Promise<void> {
     this.size += bytes.length;
     if (this.#writer === null) return;
-    if (this.size > this.#env.config.sizeBytesMax) return this.fail('messageTooBig');
     if (!this.#headerDone && !this.#keepHeader(bytes)) return this.fail('headerTooBig');
+    if (this.size > this.#env.config.sizeBytesMax) return this.fail('messageTooBig');
     try {
       await this.#writer.write(bytes);
     } catch (thrown) {
