@@ -155,5 +155,7 @@ export async function isRunning(dataDir: string): Promise<boolean> {
 
 export async function connect(config: Config, start: StartNode = startNode): Promise<MeshClient> {
   if (await isRunning(config.dataDir)) return new ControlClient(controlPath(config.dataDir));
-  return new OfflineClient(await start(config, { roles: 'offline' }));
+  // A command's own words are enough: of the log only what went wrong.
+  const quiet: Config = config.logLevel === 'info' ? { ...config, logLevel: 'warn' } : config;
+  return new OfflineClient(await start(quiet, { roles: 'offline' }));
 }

@@ -39,7 +39,7 @@ export interface Command {
 }
 
 export interface Io {
-  readonly stdin: Readable;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
   /** Writes to standard output; resolves nothing and never splits. */
   out(text: string): void;
   readonly err: ProgressStream;
@@ -65,8 +65,7 @@ const COMMON: Readonly<Record<string, VerbOption>> = {
   help: { type: 'boolean', doc: 'print this help' },
 };
 
-export const title = (command: Command, verb: Verb): string =>
-  `mailmesh ${command.name}${verb.name === '' ? '' : ` ${verb.name}`}`;
+const title = (command: Command, verb: Verb): string => `${command.name}${verb.name === '' ? '' : ` ${verb.name}`}`;
 
 function optionLines(options: Readonly<Record<string, VerbOption>>): string[] {
   const left = Object.entries(options).map(([name, option]) => `--${name}${option.value ? ` ${option.value}` : ''}`);
@@ -78,7 +77,7 @@ export function verbHelp(command: Command, verb: Verb): string {
   const options = { ...verb.options, ...COMMON };
   const paragraphs = (verb.notes ?? []).flatMap((note) => [note, '']);
   return [
-    `Usage: ${[title(command, verb), ...verb.args, '[options]'].join(' ')}`,
+    `Usage: mailmesh ${[title(command, verb), ...verb.args, '[options]'].join(' ')}`,
     '',
     verb.summary,
     '',
@@ -124,9 +123,7 @@ export function readInvocation(command: Command, argv: readonly string[]): Invoc
   if (verb === undefined) {
     if (argv.includes('--help') || argv.includes('-h')) return undefined;
     const names = command.verbs.map((candidate) => candidate.name).join(', ');
-    throw new UsageError(
-      `mailmesh ${command.name} wants one of: ${names}${word === undefined ? '' : ` (not "${word}")`}`,
-    );
+    throw new UsageError(`${command.name} wants one of: ${names}${word === undefined ? '' : ` (not "${word}")`}`);
   }
   const options: Record<string, ParseArgsOptionDescriptor> = { help: { type: 'boolean', short: 'h' } };
   for (const [name, { type }] of Object.entries({ ...COMMON, ...verb.options })) options[name] ??= { type };
@@ -161,6 +158,11 @@ export async function allPages<T>(
     cursor = next.cursor;
   } while (cursor !== null);
   return items;
+}
+
+/** A person at a terminal must say `--yes` to what cannot be undone; a script has said it by being written. */
+export function confirm({ flags, io }: Context, what: string): void {
+  if (io.stdin.isTTY === true && flags.yes !== true) throw new UsageError(`${what}: add --yes`);
 }
 
 /** A password from standard input: its first line. */

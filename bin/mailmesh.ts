@@ -3,8 +3,8 @@
  * exit code (0 done, 1 failed, 2 asked for wrongly).
  */
 
-import { readFileSync } from 'node:fs';
 import { nearest } from '../core/config/load.ts';
+import { VERSION } from '../mixins/version.ts';
 import { connect, type MeshClient } from './client.ts';
 import { type Command, type Context, commandHelp, type Io, readInvocation, verbHelp } from './command.ts';
 import { oneLine, UsageError } from './errors.ts';
@@ -47,11 +47,6 @@ function help(): string {
   ].join('\n');
 }
 
-export function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 async function dispatch(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -60,7 +55,7 @@ async function dispatch(
 ): Promise<number> {
   const [name, ...rest] = argv;
   if (name === '--version' || name === '-v') {
-    io.out(`${version()}\n`);
+    io.out(`${VERSION}\n`);
     return 0;
   }
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {

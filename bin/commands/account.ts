@@ -2,7 +2,7 @@
 
 import { parseBytes } from '../../core/config/option.ts';
 import type { AccountView, Params } from '../../mixins/contracts.ts';
-import { allPages, type Command, type Context, readPassword, type Verb } from '../command.ts';
+import { allPages, type Command, type Context, confirm, readPassword, type Verb } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { formatSize, formatTime } from '../format.ts';
 import { facts, table } from '../table.ts';
@@ -157,11 +157,11 @@ const remove: Verb = {
   name: 'remove',
   args: ['ADDRESS'],
   summary: 'Removes an account with all of its mail.',
-  options: { yes: { type: 'boolean', doc: 'really do it' } },
+  options: { yes: { type: 'boolean', doc: 'do not ask (at a terminal)' } },
   examples: ['mailmesh account remove carol@mail.localhost --yes'],
   async run(context) {
     const account = context.args[0]!;
-    if (context.flags.yes !== true) throw new UsageError(`this deletes all mail of ${account}: add --yes`);
+    confirm(context, `this deletes all mail of ${account}`);
     const client = await context.client();
     context.show(await client.call('account.remove', { account }), () => `Removed ${account}.`);
     return 0;

@@ -2,7 +2,7 @@
 
 import { STAGES, type Stage } from '../../core/filter/verdict.ts';
 import type { JobInfo, MessageRecord, MessageState } from '../../core/ports/queue.ts';
-import { allPages, type Command, type Context, type Verb } from '../command.ts';
+import { allPages, type Command, type Context, confirm, type Verb } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { formatTime } from '../format.ts';
 import { table } from '../table.ts';
@@ -103,12 +103,12 @@ const drop: Verb = {
   summary: 'Gives a message up: it is not delivered; its trace stays.',
   options: {
     why: { type: 'string', value: 'TEXT', doc: 'reason, kept in the trace' },
-    yes: { type: 'boolean', doc: 'really do it' },
+    yes: { type: 'boolean', doc: 'do not ask (at a terminal)' },
   },
   examples: ['mailmesh queue drop 1j5x0k2c7abcdefg --why "test message" --yes'],
   async run(context) {
     const id = context.args[0]!;
-    if (context.flags.yes !== true) throw new UsageError(`this loses message ${id}: add --yes`);
+    confirm(context, `this loses message ${id}`);
     const why = typeof context.flags.why === 'string' ? context.flags.why : 'dropped by the operator';
     const client = await context.client();
     context.show(await client.call('queue.drop', { id, why }), () => `Dropped ${id}.`);

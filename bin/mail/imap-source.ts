@@ -180,7 +180,10 @@ export const openImap =
     // Mailboxes are read in the order of their names: those before the place are done.
     const left = place === undefined ? wanted : wanted.filter(({ path }) => path >= place.path);
     let count = 0;
-    for (const { path } of left) count += (await client.status(path, { messages: true })).messages ?? 0;
+    for (const { path } of left) {
+      const status = await client.status(path, { messages: true });
+      if (status !== false) count += status.messages ?? 0;
+    }
     return {
       total: { unit: 'messages', count, done: 0 },
       async *messages() {
