@@ -35,11 +35,11 @@ const PLUS = 43;
 const MINUS = 45;
 const TOKEN = /[+-]\d{2}:\d{2}|\d{1,2}:\d{1,2}(?::\d{1,2})?|[+-]\d{3,4}|\d{4}-\d{2}-\d{2}|\d{1,4}|[a-z]{1,9}/g;
 
-/** RFC 5322 §4.3: 00–49 are of this century, two digits above and three digits of the last. */
+/** RFC 5322 §4.3: 00–49 are of this century, other two and three digits count from 1900 (and so do 0102 and its like). */
 const fullYear = (digits: string): number => {
   const year = Number(digits);
-  if (digits.length >= 4) return year;
-  return digits.length === 3 || year >= 50 ? year + 1900 : year + 2000;
+  if (year >= 1000) return year;
+  return digits.length === 2 && year < 50 ? year + 2000 : year + 1900;
 };
 
 function withoutComments(text: string): string {
@@ -85,6 +85,10 @@ function takeToken(found: Found, token: string): void {
     const month = MONTHS.indexOf(token.slice(0, 3));
     if (month >= 0 && found.month === undefined) found.month = month;
     else if (found.time !== undefined) {
+      // `10:05:15 PM`
+      const [hour = 0, ...rest] = found.time;
+      if (token === 'pm' && hour < 12) found.time = [hour + 12, ...rest];
+      else if (token === 'am' && hour === 12) found.time = [0, ...rest];
       const hours = ZONES[token];
       if (hours !== undefined) found.offsetSeconds ??= hours * 3600;
     }

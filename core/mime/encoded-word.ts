@@ -4,7 +4,7 @@
  * split characters between words in spite of RFC 2047 §5. Linear in the input.
  */
 
-import { latin1 } from './bytes.ts';
+import { hexDigit, latin1 } from './bytes.ts';
 import { decodeCharset, decodeUnlabelled } from './charset.ts';
 import { unfold } from './header.ts';
 
@@ -34,13 +34,6 @@ function decodeQ(text: string): Buffer {
     result[length++] = code === 95 ? 32 : code;
   }
   return result.subarray(0, length);
-}
-
-function hexDigit(code: number): number {
-  if (code >= 48 && code <= 57) return code - 48;
-  if (code >= 65 && code <= 70) return code - 55;
-  if (code >= 97 && code <= 102) return code - 87;
-  return -1;
 }
 
 /** The byte that two hexadecimal digits at `at` name, or −1. */
@@ -97,6 +90,16 @@ class Scanner {
   }
 }
 
+/** Charsets with escape sequences end each word in their first state, and sequences without text between are errors. */
+const isStateful = (charset: string): boolean => charset.startsWith('iso-2022-') || charset.startsWith('hz-');
+
+function decodeJoined(words: readonly Buffer[], charset: string): string {
+  if (words.length === 1) return decodeCharset(words[0]!, charset);
+  return isStateful(charset)
+    ? words.map((bytes) => decodeCharset(bytes, charset)).join('')
+    : decodeCharset(Buffer.concat(words), charset);
+}
+
 function decode(text: string, plain: (part: string) => string): string {
   let start = text.indexOf('=?');
   if (start < 0) return plain(text);
@@ -107,8 +110,7 @@ function decode(text: string, plain: (part: string) => string): string {
   let charset = '';
   let pending: Buffer[] = [];
   const flush = (): void => {
-    if (pending.length > 0)
-      result += decodeCharset(pending.length === 1 ? pending[0]! : Buffer.concat(pending), charset);
+    result += decodeJoined(pending, charset);
     pending = [];
   };
   while (start >= 0) {
@@ -119,14 +121,14 @@ function decode(text: string, plain: (part: string) => string): string {
     }
     // RFC 2047 §6.2: white space between encoded words is not shown
     const adjacent = pending.length > 0 && isBlank(text, done, start);
-    if (!adjacent || charset !== word.charset) flush();
+    if (pending.length > 0 && !(adjacent && charset === word.charset)) flush();
     if (!adjacent && start > done) result += plain(text.slice(done, start));
     charset = word.charset;
     pending.push(word.bytes);
     done = word.end;
     start = text.indexOf('=?', done);
   }
-  flush();
+  if (pending.length > 0) flush();
   return done < text.length ? result + plain(text.slice(done)) : result;
 }
 

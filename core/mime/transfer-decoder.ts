@@ -3,10 +3,11 @@
  * for the whole. Holds back at most one line or one group of characters.
  */
 
-import { asBuffer, latin1 } from './bytes.ts';
+import { asBuffer, isWhite, latin1 } from './bytes.ts';
 import { decodeTransfer } from './transfer.ts';
 
 const LF = 10;
+const CR = 13;
 const EQUALS = 61;
 /** A longer quoted-printable line is cut anywhere but within `=XX`. */
 const LINE_BYTES_MAX = 64 * 1024;
@@ -30,7 +31,11 @@ export class TransferDecoder {
     let cut = buffer.lastIndexOf(LF) + 1;
     if (buffer.length - cut > LINE_BYTES_MAX) {
       cut = buffer.length - 3;
-      while (cut > 0 && (buffer[cut - 1] === EQUALS || buffer[cut - 2] === EQUALS || isBlank(buffer[cut - 1]))) cut--;
+      while (
+        cut > 0 &&
+        (buffer[cut - 1] === EQUALS || buffer[cut - 2] === EQUALS || isWhite(buffer[cut - 1]) || buffer[cut - 1] === CR)
+      )
+        cut--;
     }
     this.#line = Buffer.from(buffer.subarray(cut));
     return decodeTransfer(buffer.subarray(0, cut), 'quoted-printable');
@@ -51,5 +56,3 @@ export class TransferDecoder {
     return decodeTransfer(Buffer.from(text.slice(0, cut), 'latin1'), 'base64');
   }
 }
-
-const isBlank = (byte: number | undefined): boolean => byte === 32 || byte === 9 || byte === 13;

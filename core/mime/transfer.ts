@@ -3,25 +3,16 @@
  * as it stands, nothing throws. Linear.
  */
 
-import { asBuffer, latin1 } from './bytes.ts';
+import { asBuffer, hexDigit, isWhite, latin1 } from './bytes.ts';
 
 const LF = 10;
 const CR = 13;
 const EQUALS = 61;
 
-function hexValue(byte: number | undefined): number {
-  if (byte === undefined) return -1;
-  if (byte >= 48 && byte <= 57) return byte - 48;
-  if (byte >= 65 && byte <= 70) return byte - 55;
-  if (byte >= 97 && byte <= 102) return byte - 87;
-  return -1;
-}
-
 /** RFC 2045 §6.7. */
 function decodeQuotedPrintable(bytes: Buffer): Buffer {
-  let at = bytes.indexOf(EQUALS);
-  if (at < 0 && !hasTrailingWhite(bytes)) return bytes;
-  at = 0;
+  if (!bytes.includes(EQUALS) && !hasTrailingWhite(bytes)) return bytes;
+  let at = 0;
   const length = bytes.length;
   const result = Buffer.allocUnsafe(length);
   let out = 0;
@@ -30,8 +21,8 @@ function decodeQuotedPrintable(bytes: Buffer): Buffer {
   while (at < length) {
     const byte = bytes[at]!;
     if (byte === EQUALS) {
-      const high = hexValue(bytes[at + 1]);
-      const low = hexValue(bytes[at + 2]);
+      const high = hexDigit(bytes[at + 1]);
+      const low = hexDigit(bytes[at + 2]);
       if (high >= 0 && low >= 0) {
         result[out++] = high * 16 + low;
         solid = out;
@@ -40,7 +31,7 @@ function decodeQuotedPrintable(bytes: Buffer): Buffer {
       }
       // soft line break, white space before its line end allowed (rule 5)
       let next = at + 1;
-      while (bytes[next] === 32 || bytes[next] === 9) next++;
+      while (isWhite(bytes[next])) next++;
       if (bytes[next] === CR && bytes[next + 1] === LF) next++;
       if (next >= length || bytes[next] === LF) {
         at = next + 1;
@@ -48,23 +39,14 @@ function decodeQuotedPrintable(bytes: Buffer): Buffer {
         continue;
       }
     }
-    if (byte === LF) {
-      const crlf = out > solid || out === 0 ? false : result[out - 1] === CR;
-      if (crlf) result[out++] = LF;
-      else {
-        out = solid;
-        result[out++] = LF;
-      }
-      solid = out;
-    } else if (byte === CR && bytes[at + 1] === LF) {
+    if (byte === LF || (byte === CR && bytes[at + 1] === LF)) {
       out = solid;
-      result[out++] = CR;
+      if (byte === CR) result[out++] = bytes[at++]!;
       result[out++] = LF;
       solid = out;
-      at++;
     } else {
       result[out++] = byte;
-      if (byte !== 32 && byte !== 9) solid = out;
+      if (!isWhite(byte)) solid = out;
     }
     at++;
   }
@@ -75,7 +57,7 @@ function decodeQuotedPrintable(bytes: Buffer): Buffer {
 function hasTrailingWhite(bytes: Buffer): boolean {
   for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     const before = bytes[at - 1] === CR ? bytes[at - 2] : bytes[at - 1];
-    if (before === 32 || before === 9) return true;
+    if (isWhite(before)) return true;
   }
   return false;
 }

@@ -36,10 +36,20 @@ const LINE = fc.constantFrom(
   'Content-Language: de, en',
   'garbage \0 \xff',
 );
-const EOL = fc.constantFrom('\r\n', '\r\n', '\r\n', '\n', '\r', '');
+/** Mostly of one kind, as in messages; sometimes anything. */
+const EOL = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('\r\n') },
+  { weight: 1, arbitrary: fc.constantFrom('\n', '\r', '', '\r\r\n') },
+);
+const START = fc.constantFrom(
+  '',
+  'Content-Type: multipart/mixed; boundary=a\r\n\r\n',
+  'Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\n',
+  'Content-Type: multipart/mixed; boundary=ab\n\n--ab\nContent-Type: multipart/digest; boundary=a\n\n--a\n\n',
+);
 const MESSAGE = fc
-  .array(fc.tuple(LINE, EOL), { maxLength: 60 })
-  .map((lines) => Buffer.from(lines.map(([line, eol]) => line + eol).join(''), 'latin1'));
+  .tuple(START, fc.array(fc.tuple(LINE, EOL), { maxLength: 40 }))
+  .map(([start, lines]) => Buffer.from(start + lines.map(([line, eol]) => line + eol).join(''), 'latin1'));
 const RUNS = { numRuns: 600 };
 
 function parseInChunks(message: Buffer, sizes: readonly number[]): Part {

@@ -23,6 +23,7 @@ const CASES: readonly (readonly [name: string, input: string, output: string])[]
   ['no word: unknown encoding', '=?utf-8?X?abc?=', '=?utf-8?X?abc?='],
   ['no word: unclosed', 'a =?utf-8?Q?abc', 'a =?utf-8?Q?abc'],
   ['an unknown charset', '=?x-none?Q?=C3=BC?=', 'ü'],
+  ['Japanese in two words', '=?ISO-2022-JP?B?GyRCRnwbKEI=?= =?ISO-2022-JP?B?GyRCS1wbKEI=?=', '日本'],
   ['Japanese', '=?ISO-2022-JP?B?GyRCRnxLXBsoQg==?=', '日本'],
 ];
 

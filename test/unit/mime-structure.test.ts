@@ -75,16 +75,17 @@ test('an inner boundary that begins an outer one, and the other way round: the l
   for (const [outer, inner] of [
     ['abcdef', 'abc'],
     ['abc', 'abcdef'],
-  ]) {
-    const message = crlf(
-      `Content-Type: multipart/mixed; boundary=${outer}\n\n--${outer}\nContent-Type: multipart/alternative; boundary=${inner}\n\n` +
-        `--${inner}\n\none\n--${inner}\n\ntwo\n--${inner}--\n--${outer}\n\nthree\n--${outer}--\n`,
-    );
-    const root = parseStructure(message);
-    assert.equal(root.children.length, 2);
-    assert.equal(root.children[0]!.children.length, 2);
-    assert.equal(body(message, root.children[1]!), 'three');
-  }
+  ])
+    for (const close of [`--${inner}--\n`, '']) {
+      const message = crlf(
+        `Content-Type: multipart/mixed; boundary=${outer}\n\n--${outer}\nContent-Type: multipart/alternative; boundary=${inner}\n\n` +
+          `--${inner}\n\none\n--${inner}\n\ntwo\n${close}--${outer}\n\nthree\n--${outer}--\n`,
+      );
+      const root = parseStructure(message);
+      assert.equal(root.children.length, 2);
+      assert.equal(root.children[0]!.children.length, 2);
+      assert.equal(body(message, root.children[1]!), 'three');
+    }
 });
 
 test('an outer delimiter ends an inner multipart that was never closed (RFC 2046 §5.1.2)', () => {
