@@ -13,7 +13,6 @@ import type { StreamItem } from './spam-corpus.ts';
 import { accuracy, type Scored, seeded } from './spam-metrics.ts';
 
 const USERS = 100;
-const CONFIDENT = 2.944;
 
 export interface Noise {
   readonly name: string;
@@ -54,9 +53,12 @@ function learn(
     const spam = item.label === 'spam';
     const label = spam === flipped(i) ? 'ham' : 'spam';
     const account = accountId(`user${owners[i]!}`);
-    const weight = weigher.weigh({ account, sender: String(i), label, weight: 1, at: item.at }, decoder.campaign);
-    if (Math.abs(logit) > CONFIDENT) weigher.observe(account, logit > 0 === (label === 'spam'));
-    learner.learn(decoder, logits, label === 'spam' ? 1 : 0, weight);
+    const weight = weigher.weigh(
+      { account, sender: String(i), label, weight: 1, at: item.at },
+      decoder.campaign,
+      logit,
+    );
+    learner.learn(decoder, logits, label, weight);
     return { spam, logit };
   });
 }

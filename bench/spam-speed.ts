@@ -55,6 +55,7 @@ export function measureRetraining(
     champion: EMPTY,
     heldOutAfter: heldOutAfter(SAMPLES, 0),
     golden: [],
+    recent: [],
     now,
   });
   for (let seq = 1; seq <= SAMPLES; seq += SLICE)

@@ -103,7 +103,7 @@ function runOnline(items: readonly StreamItem[]): Online {
       }
     }
     decoder.decode(encoded);
-    learner.learn(decoder, logits, item.label === 'spam' ? 1 : 0, 1);
+    learner.learn(decoder, logits, item.label, 1);
   });
   return { scored, features, attacked };
 }

@@ -55,6 +55,8 @@ export interface SampleStore {
   /** Keeps features of a filtered message. Power loss may undo it. The same key again changes nothing. */
   remember(sample: SampleFeatures): Promise<void>;
   features(key: string): Promise<SampleFeatures | undefined>;
+  /** Features that no label was ever given for, newest first. */
+  unlabelled(limit: number): Promise<readonly SampleFeatures[]>;
   /** Appends labels. Resolved means they survive power loss. Known keys are skipped. The number appended. */
   append(labels: readonly Label[]): Promise<number>;
   /** The newest label of (account, sample), withdrawn ones included. */

@@ -20,42 +20,40 @@ import {
 const HASHED = SIGNAL;
 const HEAD = 2 + SIGNALS.length + 4;
 
-/** Appends to one growing buffer that is reused between messages. */
+/** Distinct features of one group, at most. */
+const GROUP_FEATURES_MAX = 16_384;
+
+/** Encodes into one buffer that is reused between messages. */
 export class FeatureEncoder {
-  #bytes = new Uint8Array(32 * 1024);
-  #length = 0;
+  readonly #bytes = new Uint8Array(HEAD + HASHED * (GROUP_FEATURES_MAX + 1) * 3);
+  readonly #sorted = new Uint32Array(GROUP_FEATURES_MAX);
+  #at = 0;
 
   encode(sets: readonly FeatureSet[], signals: Uint8Array): Uint8Array {
-    this.#length = 0;
-    this.#push(SCHEMA);
-    this.#push(SIGNALS.length);
-    for (let i = 0; i < SIGNALS.length; i++) this.#push(signals[i]!);
+    const bytes = this.#bytes;
+    bytes[0] = SCHEMA;
+    bytes[1] = SIGNALS.length;
+    bytes.set(signals, 2);
     const campaign = campaignOf(sets);
-    for (let shift = 0; shift < 32; shift += 8) this.#push((campaign >>> shift) & 255);
+    for (let i = 0; i < 4; i++) bytes[2 + SIGNALS.length + i] = (campaign >>> (8 * i)) & 255;
+    this.#at = HEAD;
     for (let group = 0; group < HASHED; group++) {
-      this.#varint(sets[group]!.count);
+      const count = sets[group]!.ascending(this.#sorted);
+      this.#varint(count);
       let before = -1;
-      sets[group]!.ascending((bucket) => {
+      for (let i = 0; i < count; i++) {
+        const bucket = this.#sorted[i]!;
         this.#varint(bucket - before - 1);
         before = bucket;
-      });
+      }
     }
-    return this.#bytes.slice(0, this.#length);
-  }
-
-  #push(byte: number): void {
-    if (this.#length === this.#bytes.length) {
-      const larger = new Uint8Array(this.#bytes.length * 2);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    this.#bytes[this.#length++] = byte;
+    return bytes.slice(0, this.#at);
   }
 
   #varint(value: number): void {
     let rest = value;
-    for (; rest > 127; rest >>>= 7) this.#push((rest & 127) | 128);
-    this.#push(rest);
+    for (; rest > 127; rest >>>= 7) this.#bytes[this.#at++] = (rest & 127) | 128;
+    this.#bytes[this.#at++] = rest;
   }
 }
 
@@ -87,7 +85,7 @@ function campaignOf(sets: readonly FeatureSet[]): number {
 /** Reads stored features into lists that are reused: what it gives is void at the next `decode`. */
 export class FeatureDecoder implements FeatureLists {
   readonly lists: readonly Uint32Array[] = GROUP_BUCKETS.map((buckets, group) =>
-    group === SIGNAL ? new Uint32Array(SIGNALS.length) : new Uint32Array(Math.min(buckets, 16_384)),
+    group === SIGNAL ? new Uint32Array(SIGNALS.length) : new Uint32Array(Math.min(buckets, GROUP_FEATURES_MAX)),
   );
   readonly counts = new Int32Array(GROUP_BUCKETS.length);
   /** Of the last message: equal for near-duplicates. */

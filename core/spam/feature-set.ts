@@ -100,16 +100,17 @@ export class FeatureSet {
     return { kind: this.#kinds[place]!, text: text.slice(this.#starts![place]!, this.#ends![place]!) };
   }
 
-  /** Calls for each bucket in ascending order. */
-  ascending(visit: (bucket: number) => void): void {
+  /** Writes the buckets in ascending order. How many. */
+  ascending(out: Uint32Array): number {
     const bitmap = this.#bitmap;
+    let count = 0;
     for (let word = 0; word < bitmap.length; word++) {
       let bits = bitmap[word]!;
       while (bits !== 0) {
-        const low = 31 - Math.clz32(bits & -bits);
-        visit((word << 5) | low);
+        out[count++] = (word << 5) | (31 - Math.clz32(bits & -bits));
         bits &= bits - 1;
       }
     }
+    return count;
   }
 }

@@ -24,6 +24,9 @@ const ERROR_MIN = 1e-4;
 
 const TOTAL = GROUP_BUCKETS.reduce((sum, buckets) => sum + buckets, 0);
 
+const ALL_SPAM = new Float64Array(GROUP_BUCKETS.length).fill(1);
+const ALL_HAM = new Float64Array(GROUP_BUCKETS.length);
+
 /** Stored form of the sums of squared errors: one byte for each bucket of each group in turn. */
 export type SquareLevels = Uint8Array;
 
@@ -49,10 +52,15 @@ export class Learner {
     });
   }
 
-  /** One step towards the label (1 spam, 0 ham) from logits just computed; `weight` scales it. */
-  learn(features: FeatureLists, logits: Float64Array, label: 0 | 1, weight: number): void {
+  /** One step towards a label from logits just computed; `weight` scales it. */
+  learn(features: FeatureLists, logits: Float64Array, label: 'spam' | 'ham', weight: number): void {
+    this.learnTowards(features, logits, label === 'spam' ? ALL_SPAM : ALL_HAM, weight);
+  }
+
+  /** The same towards a probability of spam for each group. */
+  learnTowards(features: FeatureLists, logits: Float64Array, targets: Float64Array, weight: number): void {
     for (let group = 0; group < this.#squares.length; group++) {
-      const error = label - sigmoid(logits[group]!);
+      const error = targets[group]! - sigmoid(logits[group]!);
       if (weight * Math.abs(error) < ERROR_MIN) continue;
       const rate = this.#hyper.rates[group]! * weight * error;
       const count = features.counts[group]!;

@@ -27,7 +27,7 @@ export interface Thresholds {
  */
 export const MEAN_COMBINER: Combiner = {
   bias: 0,
-  factors: [1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6],
+  factors: [0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
   floors: [-1, -6, -1, -1, -6, -6],
   limit: 6,
 };

@@ -16,9 +16,17 @@ const INDEPENDENT_USERS = 3;
 /** A new user's labels, where there are others to compare with. */
 const NEW_USER_WEIGHT = 0.3;
 /** Observations after which a reputation counts half. */
-const REPUTATION_RAMP = 8;
+const REPUTATION_RAMP = 3;
+/** |logit| from which the model is confident enough to be held against a label: p beyond 0.14 and 0.86. */
+const CONFIDENT = 1.8;
+/** Beyond p 0.08 and 0.92 a contradicting label of one of many users counts half: the others can confirm it. */
+const DOUBTFUL = 2.4;
+const DOUBTFUL_WEIGHT = 0.5;
 /** Fewer users than this are no crowd: nobody's labels can be held against those of others. */
 const CROWD = 3;
+
+/** Labels of each class that are taken for granted before the shares mean anything. */
+const CLASS_PRIOR = 200;
 
 interface Standing {
   agreed: number;
@@ -43,32 +51,44 @@ export class SampleWeigher {
     this.#now = now;
   }
 
-  /** The weight of the next label of the log. */
-  weigh(sample: Pick<Sample, 'account' | 'sender' | 'label' | 'weight' | 'at'>, campaign: number): number {
+  /**
+   * The weight of the next label of the log. Whether the user agrees with a model that is confident, and has not learned
+   * the label yet, makes the user's reputation.
+   * @param logit what that model thinks of the message
+   */
+  weigh(
+    sample: Pick<Sample, 'account' | 'sender' | 'label' | 'weight' | 'at'>,
+    campaign: number,
+    logit: number,
+  ): number {
     const label = sample.label === 'spam' ? 'spam' : 'ham';
+    const agrees = logit > 0 === (label === 'spam');
     const age = Math.max(0, this.#now - sample.at) / DAY_MS;
-    return (
+    const weight =
       sample.weight *
       2 ** (-age / HALF_LIFE_DAYS) *
-      this.reputation(sample.account) *
+      this.#reputation(sample.account) *
+      (this.#crowd && !agrees && Math.abs(logit) > DOUBTFUL ? DOUBTFUL_WEIGHT : 1) *
       this.#balance(label) *
       capped(this.#userDays, `${sample.account}/${Math.floor(sample.at / DAY_MS)}`, USER_DAY_MAX) *
       capped(this.#senders, `${sample.sender}/${label}`, SENDER_MAX) *
-      this.#mailing(campaign, label, sample.account)
-    );
+      this.#mailing(campaign, label, sample.account);
+    if (Math.abs(logit) > CONFIDENT) {
+      const standing = this.#standing(sample.account);
+      if (agrees) standing.agreed++;
+      else standing.disagreed++;
+    }
+    return weight;
   }
 
-  /** Tells whether a label agreed with what the model, confident and without having seen it, thought of the message. */
-  observe(account: string, agreed: boolean): void {
-    const standing = this.#standing(account);
-    if (agreed) standing.agreed++;
-    else standing.disagreed++;
+  get #crowd(): boolean {
+    return this.#standings.size >= CROWD;
   }
 
   /** 0 … 1: Beta counts with prior 2:1; half right and below is worth nothing. */
-  reputation(account: string): number {
+  #reputation(account: string): number {
     const { agreed, disagreed } = this.#standing(account);
-    if (this.#standings.size < CROWD) return 1;
+    if (!this.#crowd) return 1;
     const seen = agreed + disagreed;
     const mean = (2 + agreed) / (3 + seen);
     const earned = Math.min(1, Math.max(0, (mean - 0.5) / 0.4));
@@ -84,11 +104,11 @@ export class SampleWeigher {
     return standing;
   }
 
-  /** Raises the rarer class, at most twofold. */
+  /** Raises the rarer class a little: by the root of how rare it is, half as much again at most. */
   #balance(label: 'spam' | 'ham'): number {
     this.#classes[label]++;
-    const total = this.#classes.spam + this.#classes.ham + 20;
-    return Math.min(2, Math.max(0.5, total / (2 * (this.#classes[label] + 10))));
+    const total = this.#classes.spam + this.#classes.ham + 2 * CLASS_PRIOR;
+    return Math.min(1.5, Math.max(0.7, Math.sqrt(total / (2 * (this.#classes[label] + CLASS_PRIOR)))));
   }
 
   #mailing(campaign: number, label: 'spam' | 'ham', account: string): number {

@@ -29,7 +29,7 @@ export const ROUTE_BUCKETS = 1 << 16;
 /** Steps of a signal; step 0 means unknown or usual and is no feature, so a signal that was not measured says nothing. */
 export const SIGNAL_STEPS = 8;
 
-/** In order: the place is the signal's number, so new ones go to the end with a new schema. */
+/** In order: the place is the signal's number. The first ENVIRONMENT_SIGNALS say how a message came, not what it is. */
 export const SIGNALS = [
   'spf',
   'dkim',
@@ -85,6 +85,7 @@ export const SIGNALS = [
   'wordLength',
 ] as const;
 export type Signal = (typeof SIGNALS)[number];
+export const ENVIRONMENT_SIGNALS = SIGNALS.indexOf('messageIdShape');
 
 export const SIGNAL_BUCKETS = SIGNALS.length * SIGNAL_STEPS;
 

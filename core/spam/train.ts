@@ -7,8 +7,10 @@
 import type { ModelId } from '../mail/ids.ts';
 import type { Sample } from '../ports/sample-store.ts';
 import type { Artefact } from './artefact.ts';
+import { Background, Graft } from './background.ts';
 import { FeatureDecoder } from './codec.ts';
 import { Comparison, type GateInput, type Judge, judge } from './gate.ts';
+import type { GoldenMessage } from './golden.ts';
 import { HYPER, type Hyper, Learner } from './learner.ts';
 import { combine, sigmoid } from './model.ts';
 import { SampleWeigher } from './sample-weight.ts';
@@ -24,14 +26,11 @@ export interface TrainerOptions {
   readonly heldOutAfter: number;
   /** Stored features of messages whose verdict is beyond doubt. */
   readonly golden: readonly GoldenMessage[];
+  /** Stored features of recent mail that nobody labelled, a few hundred: see background.ts. */
+  readonly recent: readonly Uint8Array[];
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly hyper?: Hyper;
-}
-
-export interface GoldenMessage {
-  readonly label: 'spam' | 'ham';
-  readonly features: Uint8Array;
 }
 
 /** A short log is learned several times, so that one user's few labels show. */
@@ -40,8 +39,12 @@ const REPEAT_BELOW = 1500;
 /** Labels that are judged once more at the end: the newest. */
 const KEPT_MAX = REPEAT_BELOW;
 const SLICE = 250;
-/** |logit| from which the model counts as confident: p beyond 0.05 and 0.95. */
-const CONFIDENT = 2.944;
+/**
+ * A short log is learned until its labels are judged rightly with this much to spare, and no further: what the labelled
+ * messages share with all others would be condemned with them.
+ */
+const SPAM_MARGIN = 0.5;
+const HAM_LOGIT = -1;
 
 interface Kept {
   readonly label: 'spam' | 'ham';
@@ -68,6 +71,8 @@ export class Trainer {
   readonly #candidate: Judge;
   readonly #logits: Float64Array;
   readonly #learner: Learner;
+  readonly #background: Background;
+  readonly #graft = new Graft();
   readonly #heldOut = new Comparison();
   readonly #fit = new Comparison();
   readonly #golden = new Comparison();
@@ -86,6 +91,7 @@ export class Trainer {
     this.#weigher = new SampleWeigher(options.now);
     const { start } = options;
     this.#learner = new Learner(start.weights, start.squares, options.hyper ?? HYPER);
+    this.#background = new Background(start.weights, this.#learner, options.golden, options.recent);
     this.#candidate = { weights: this.#learner.weights, combiner: start.combiner, thresholds: start.thresholds };
     this.#logits = new Float64Array(start.weights.groups.length);
     this.#trainedTo = start.trainedTo;
@@ -100,13 +106,13 @@ export class Trainer {
       const { weights, combiner } = this.#candidate;
       weights.logits(this.#decoder, this.#logits);
       const logit = combine(this.#logits, combiner);
-      const weight = this.#weigher.weigh(sample, this.#decoder.campaign);
-      if (Math.abs(logit) > CONFIDENT) this.#weigher.observe(sample.account, logit > 0 === (label === 'spam'));
+      const weight = this.#weigher.weigh(sample, this.#decoder.campaign, logit);
       if (sample.seq > this.#options.heldOutAfter) {
         const champion = judge(this.#options.champion, this.#decoder);
         this.#heldOut.add(label, champion, { p: sigmoid(logit), threshold: this.#threshold() });
       }
-      this.#learner.learn(this.#decoder, this.#logits, label === 'spam' ? 1 : 0, weight);
+      if (this.#seen >= REPEAT_BELOW || !this.#settled(label, logit))
+        this.#learner.learn(this.#decoder, this.#logits, label, weight);
       this.#learned++;
       this.#labelWeight += weight;
       this.#keep({ label, features: sample.features, weight });
@@ -131,12 +137,19 @@ export class Trainer {
     }
     const { golden, champion } = this.#options;
     const candidate: Judge = { ...this.#candidate, thresholds: { spam: this.#threshold() } };
-    const end = Math.min(this.#kept.length + golden.length, this.#judged + SLICE);
+    const kept = this.#kept.length;
+    const end = Math.min(kept + golden.length, this.#judged + SLICE);
     for (; this.#judged < end; this.#judged++) {
-      const fit = this.#judged < this.#kept.length;
-      const one = fit ? this.#kept[this.#judged]! : golden[this.#judged - this.#kept.length]!;
-      if (!this.#decoder.decode(one.features)) continue;
-      (fit ? this.#fit : this.#golden).add(one.label, judge(champion, this.#decoder), judge(candidate, this.#decoder));
+      if (this.#judged < kept) {
+        const one = this.#kept[this.#judged]!;
+        if (this.#decoder.decode(one.features))
+          this.#fit.add(one.label, judge(champion, this.#decoder), judge(candidate, this.#decoder));
+      } else if (kept > 0) {
+        // As if they had come the way local mail comes: a candidate may not condemn the way.
+        const one = golden[this.#judged - kept]!;
+        if (this.#graft.decode(one.features, this.#kept[this.#judged % kept]!.features))
+          this.#golden.add(one.label, judge(champion, this.#graft), judge(candidate, this.#graft));
+      }
     }
     return this.#judged < this.#kept.length + golden.length;
   }
@@ -165,6 +178,12 @@ export class Trainer {
     return Math.min(start.thresholds.spam, thresholdFor(start.thresholds.spam, this.#labelWeight));
   }
 
+  #settled(label: 'spam' | 'ham', logit: number): boolean {
+    if (label === 'ham') return logit <= HAM_LOGIT;
+    const threshold = this.#threshold();
+    return logit >= Math.log(threshold / (1 - threshold)) + SPAM_MARGIN;
+  }
+
   #keep(sample: Kept): void {
     this.#seen++;
     this.#kept.push(sample);
@@ -174,6 +193,8 @@ export class Trainer {
   #repeat(sample: Kept): void {
     if (!this.#decoder.decode(sample.features)) return;
     this.#candidate.weights.logits(this.#decoder, this.#logits);
-    this.#learner.learn(this.#decoder, this.#logits, sample.label === 'spam' ? 1 : 0, sample.weight);
+    if (!this.#settled(sample.label, combine(this.#logits, this.#candidate.combiner)))
+      this.#learner.learn(this.#decoder, this.#logits, sample.label, sample.weight);
+    this.#background.rehearse(sample.features);
   }
 }

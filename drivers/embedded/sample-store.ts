@@ -40,9 +40,17 @@ export class EmbeddedSampleStore implements SampleStore {
 
   async features(key: string): Promise<SampleFeatures | undefined> {
     const row = this.#read('SELECT key, schema, at, data FROM features WHERE key = ?').get(key) as
-      | { key: string; schema: number; at: number; data: Uint8Array }
+      | FeaturesRow
       | undefined;
-    return row === undefined ? undefined : { key: row.key, schema: row.schema, at: row.at, features: row.data };
+    return row === undefined ? undefined : asFeatures(row);
+  }
+
+  async unlabelled(limit: number): Promise<readonly SampleFeatures[]> {
+    const rows = this.#read(
+      `SELECT key, schema, at, data FROM features f
+       WHERE NOT EXISTS (SELECT 1 FROM labels l WHERE l.sample = f.key) ORDER BY at DESC, id DESC LIMIT ?`,
+    ).all(limit) as unknown as FeaturesRow[];
+    return rows.map(asFeatures);
   }
 
   async append(labels: readonly Label[]): Promise<number> {
@@ -132,6 +140,15 @@ export class EmbeddedSampleStore implements SampleStore {
     return statement;
   }
 }
+
+interface FeaturesRow {
+  readonly key: string;
+  readonly schema: number;
+  readonly at: number;
+  readonly data: Uint8Array;
+}
+
+const asFeatures = ({ key, schema, at, data }: FeaturesRow): SampleFeatures => ({ key, schema, at, features: data });
 
 function asLabel(row: Record<string, unknown>): StoredLabel {
   const { features: _features, ...label } = row;
