@@ -7,7 +7,7 @@ import { asBuffer, latin1 } from '../mime/bytes.ts';
 
 export type Mark = 'program' | 'doubleExtension' | 'archive' | 'encrypted' | 'bomb' | 'macros' | 'disguised';
 
-export interface Judgement {
+interface Judgement {
   readonly marks: readonly Mark[];
   /** In words, most important first. */
   readonly reasons: readonly string[];

@@ -26,7 +26,7 @@ export interface Header {
   readonly truncated: boolean;
 }
 
-export interface HeaderLimits {
+interface HeaderLimits {
   readonly fieldsMax: number;
 }
 

@@ -10,7 +10,7 @@ import { decodeEncodedWords, hexPair } from './encoded-word.ts';
 import { unfold } from './header.ts';
 import type { Params, Part } from './part.ts';
 
-export interface StructuredField {
+interface StructuredField {
   /** In lower case: `type/subtype`, or a disposition type; '' where there is none. */
   readonly value: string;
   readonly params: Params;
