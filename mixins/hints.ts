@@ -12,9 +12,24 @@ const MAILBOXES_MAX = 1_000;
 
 export const MAILBOX_CHANGED = 'mailbox.changed';
 
-export function emitHint(broker: ServiceBroker, hint: MailboxHint): void {
-  const bounded = hint.mailboxes.length > MAILBOXES_MAX ? { ...hint, mailboxes: [], listChanged: true } : hint;
-  broker.broadcast(MAILBOX_CHANGED, bounded).catch((error: Error) => {
-    contextOf(broker).log.warn({ account: hint.account, detail: error.message }, 'hint.lost');
+/** Another model is the active one. */
+export const MODEL_ACTIVATED = 'model.activated';
+/** There are label events in the outbox. */
+export const FEEDBACK_PENDING = 'feedback.pending';
+
+function send(broker: ServiceBroker, name: string, hint: unknown): void {
+  broker.broadcast(name, hint).catch((error: Error) => {
+    contextOf(broker).log.warn({ hint: name, detail: error.message }, 'hint.lost');
   });
 }
+
+export function emitHint(broker: ServiceBroker, hint: MailboxHint): void {
+  send(
+    broker,
+    MAILBOX_CHANGED,
+    hint.mailboxes.length > MAILBOXES_MAX ? { ...hint, mailboxes: [], listChanged: true } : hint,
+  );
+}
+
+export const emitModelActivated = (broker: ServiceBroker): void => send(broker, MODEL_ACTIVATED, {});
+export const emitFeedbackPending = (broker: ServiceBroker): void => send(broker, FEEDBACK_PENDING, {});

@@ -27,7 +27,20 @@ import { VERSION } from './version.ts';
 
 /** Services by role, in starting order: whoever takes mail in starts last. */
 const SERVICES = {
-  offline: ['hints', 'mailbox', 'directory', 'apikey', 'folder', 'message', 'queue', 'model', 'trainer', 'maintenance'],
+  offline: [
+    'hints',
+    'mailbox',
+    'account',
+    'domain',
+    'alias',
+    'apikey',
+    'folder',
+    'message',
+    'queue',
+    'trace',
+    'model',
+    'maintenance',
+  ],
   filters: ['authentication', 'attachments', 'spam', 'placement', 'delivery', 'feedback', 'search'],
   edges: ['lmtp', 'submission', 'smtp', 'pop3', 'imap', 'gateway'],
 } as const;

@@ -10,7 +10,7 @@ import type { CommitResult, Op } from '../core/ports/mail-store.ts';
 import { AccountOwner } from '../mixins/actor.ts';
 import { contextOf, type NodeContext } from '../mixins/context.ts';
 import type { Params } from '../mixins/contracts.ts';
-import { emitHint } from '../mixins/hints.ts';
+import { emitFeedbackPending, emitHint } from '../mixins/hints.ts';
 import { mayLabel, withLabels } from '../mixins/label-outbox.ts';
 import { Serial } from '../mixins/serial.ts';
 
@@ -51,6 +51,7 @@ export const service: ServiceSchema = {
             mailboxes: touched(ops, result),
             listChanged: ops.some((op) => LIST_OPS.has(op.t)),
           });
+          if (ops.some((op) => op.t === 'outbox')) emitFeedbackPending(this.broker);
           return result;
         };
         try {

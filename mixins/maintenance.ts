@@ -1,0 +1,110 @@
+/**
+ * The stores' upkeep, in small steps beside the mail: old traces, unreferenced contents and blobs, features without
+ * labels, and jobs of stages that nobody runs. Every step may be interrupted and repeated.
+ */
+
+import type { ServiceBroker } from 'moleculer';
+import { STAGE_TABLE, type StageSpec } from '../core/filter/stages.ts';
+import type { BlobRef } from '../core/mail/ids.ts';
+import type { Damage } from '../core/ports/blob-store.ts';
+import { contextOf, type NodeContext } from './context.ts';
+import type { MaintenanceReport } from './contracts.ts';
+import { skipped } from './stage-runner.ts';
+
+const BUDGET_MS = 200;
+const FORGET_AT_ONCE = 1_000;
+/** Features of messages that nobody labelled. */
+const FEATURES_KEPT_MS = 30 * 86_400_000;
+const SKIP_AT_ONCE = 32;
+const SKIP_LEASE_MS = 30_000;
+
+const liveIn =
+  ({ stores }: NodeContext) =>
+  async (refs: readonly BlobRef[]): Promise<ReadonlySet<BlobRef>> => {
+    // The queue first: a message moves from it to the mail store, never back.
+    const queued = await stores.queue.liveBlobs(refs);
+    const stored = await stores.mail.liveBlobs(refs);
+    return new Set([...queued, ...stored]);
+  };
+
+/** One round. The report says what was given back. */
+export async function collect(context: NodeContext): Promise<MaintenanceReport> {
+  const { stores, config } = context;
+  const now = context.now();
+  const traces = await stores.queue.forget(now - config.traceRetentionMs, FORGET_AT_ONCE);
+  const more = await stores.mail.gc(now, BUDGET_MS);
+  const { blobs, bytes } = await stores.blobs.collect({
+    now,
+    graceMs: config.blobGraceMs,
+    budgetMs: BUDGET_MS,
+    isLive: liveIn(context),
+  });
+  const features = await stores.samples.forget(now - FEATURES_KEPT_MS, FORGET_AT_ONCE);
+  return { traces, blobs, bytes, features, contentsLeft: more ? 'yes' : 'no' };
+}
+
+/** Jobs whose stage runs nowhere in the mesh go on without it, when its policy says so and it has been long enough. */
+export async function skipAbsentStages(broker: ServiceBroker): Promise<void> {
+  const context = contextOf(broker);
+  for (const spec of STAGE_TABLE) {
+    if (spec.whenBroken !== 'skip' || spec.absentMsMax === null) continue;
+    if (broker.registry.hasService(spec.stage)) continue;
+    await skipStage(context, spec, spec.absentMsMax);
+  }
+}
+
+async function skipStage({ stores, now, log }: NodeContext, spec: StageSpec, absentMsMax: number): Promise<void> {
+  const depth = (await stores.queue.depth(now())).find((row) => row.stage === spec.stage);
+  if (depth === undefined || depth.oldestMs < absentMsMax) return;
+  const jobs = await stores.queue.claim(spec.stage, { max: SKIP_AT_ONCE, leaseMs: SKIP_LEASE_MS, now: now() });
+  for (const job of jobs) {
+    const waitedMs = now() - job.message.acceptedAt;
+    if (waitedMs < absentMsMax) {
+      await stores.queue.fail(job, 'the stage runs nowhere', now() + absentMsMax - waitedMs);
+      continue;
+    }
+    log.warn({ queueId: job.queueId, stage: spec.stage }, 'stage.absent');
+    await stores.queue.settle(job, skipped(spec, 'the stage runs nowhere', now(), performance.now()));
+  }
+}
+
+export async function verify({ stores }: NodeContext, repair: boolean): Promise<MaintenanceReport> {
+  const damage: Damage[] = [];
+  for (const store of [stores.mail, stores.queue, stores.blobs]) damage.push(...(await store.verify(repair)));
+  return { problems: damage.length, repaired: damage.filter((one) => one.repaired).length, damage };
+}
+
+/** In the order in which they refer to each other: what the mail store names is among the blobs, which are copied last. */
+export async function backup({ stores }: NodeContext, destination: string): Promise<MaintenanceReport> {
+  const started = performance.now();
+  await stores.directory.backup(destination);
+  await stores.queue.backup(destination);
+  await stores.mail.backup(destination);
+  await stores.blobs.backup(destination);
+  await stores.samples.backup(destination);
+  await stores.models.backup(destination);
+  return { destination, tookMs: Math.round(performance.now() - started) };
+}
+
+export async function stats({ stores, now }: NodeContext): Promise<Readonly<Record<string, number>>> {
+  const [mail, blobs, samples, search, depth] = await Promise.all([
+    stores.mail.stats(),
+    stores.blobs.stats(),
+    stores.samples.stats(),
+    stores.search.stats(),
+    stores.queue.depth(now()),
+  ]);
+  const open = depth.reduce((sum, row) => sum + row.blocked + row.ready + row.running + row.waiting, 0);
+  return {
+    accounts: mail.accounts,
+    messages: mail.messages,
+    mailBytes: mail.stored,
+    blobs: blobs.count,
+    blobBytes: blobs.bytes,
+    blobBytesStored: blobs.stored,
+    labels: samples.labels,
+    searchDocuments: search.documents,
+    openJobs: open,
+    deadJobs: depth.reduce((sum, row) => sum + row.dead, 0),
+  };
+}

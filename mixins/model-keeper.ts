@@ -1,0 +1,63 @@
+/**
+ * The model that this node scores with. It is loaded, tried on nothing-special input and then exchanged by one
+ * assignment between two messages; the one before stays in memory, so going back is the same assignment.
+ */
+
+import type { LoadedModel } from '../core/filter/spam.ts';
+import type { ModelId } from '../core/mail/ids.ts';
+import type { ModelInfo, ModelStore } from '../core/ports/model-store.ts';
+import { decodeArtefact } from '../core/spam/artefact.ts';
+import { seedModel } from './seed-model.ts';
+
+/** Models kept in memory: the one in use and the one before. */
+const RESIDENT_MAX = 2;
+
+export class ModelKeeper {
+  readonly #store: ModelStore;
+  readonly #now: () => number;
+  readonly #resident = new Map<ModelId, LoadedModel>();
+  #current: LoadedModel | undefined;
+
+  constructor(store: ModelStore, now: () => number) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /** The model in use. Call `refresh` once before. */
+  get current(): LoadedModel {
+    return this.#current!;
+  }
+
+  /** Takes up the active model; a store that has none gets the seed. True when it is another one than before. */
+  async refresh(): Promise<boolean> {
+    const active = (await this.#store.active()) ?? (await this.#plantSeed());
+    if (active.id === this.#current?.id) return false;
+    this.#current = await this.#load(active);
+    return true;
+  }
+
+  async #load(info: ModelInfo): Promise<LoadedModel> {
+    const model = this.#resident.get(info.id) ?? {
+      id: info.id,
+      version: info.version,
+      artefact: decodeArtefact(await this.#store.load(info.id)),
+    };
+    this.#resident.delete(info.id);
+    this.#resident.set(info.id, model);
+    if (this.#resident.size > RESIDENT_MAX) this.#resident.delete(this.#resident.keys().next().value!);
+    return model;
+  }
+
+  async #plantSeed(): Promise<ModelInfo> {
+    const { bytes, artefact } = await seedModel();
+    const at = this.#now();
+    const info = await this.#store.put(bytes, {
+      parent: null,
+      schema: artefact.schema,
+      trainedTo: 0,
+      createdAt: at,
+      metrics: {},
+    });
+    return this.#store.activate(info.id, 'mailmesh', 'the model that the program ships', at);
+  }
+}

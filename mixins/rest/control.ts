@@ -1,0 +1,75 @@
+/**
+ * The control socket: how the mailmesh command reaches a running server. A Unix socket in the data folder that only its
+ * owner can open, which is the whole of its authorization; every action of the mesh can be called by name.
+ */
+
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ServiceBroker } from 'moleculer';
+import { ClientError } from '../../core/mail/errors.ts';
+import { contextOf } from '../context.ts';
+import { controlPath } from '../control-path.ts';
+import { storeBlob } from '../store-blob.ts';
+import { sendJson, sendProblem } from './api-handler.ts';
+import { sendMessage } from './raw-handlers.ts';
+
+const CALL_BYTES_MAX = 4 * 1024 * 1024;
+
+async function readJson(req: IncomingMessage): Promise<{ action: string; params: object }> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of req as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > CALL_BYTES_MAX) throw new ClientError('messageTooBig');
+    pieces.push(piece);
+  }
+  try {
+    const { action, params } = JSON.parse(Buffer.concat(pieces).toString()) as { action: string; params: object };
+    if (typeof action === 'string') return { action, params };
+  } catch {
+    // Said below, as for JSON of another shape.
+  }
+  throw new ClientError('invalid', { what: 'call' });
+}
+
+async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const url = new URL(req.url ?? '/', 'http://control');
+  switch (`${req.method} ${url.pathname}`) {
+    case 'POST /control/call': {
+      const { action, params } = await readJson(req);
+      // A backup takes as long as it takes.
+      return sendJson(res, 200, { result: await broker.call(action, params, { timeout: 0 }) });
+    }
+    case 'POST /control/blob': {
+      const { stores, config } = contextOf(broker);
+      return sendJson(res, 200, await storeBlob(stores.blobs, req, config.sizeBytesMax));
+    }
+    case 'GET /control/raw': {
+      const [account, mailbox, uid] = ['account', 'mailbox', 'uid'].map((name) => url.searchParams.get(name) ?? '');
+      return sendMessage(broker, res, { account: account!, mailbox: mailbox!, uid: Number(uid) });
+    }
+    default:
+      throw new ClientError('notFound', { what: 'control path' });
+  }
+}
+
+export async function openControl(broker: ServiceBroker): Promise<Server> {
+  const path = controlPath(contextOf(broker).config.dataDir);
+  // A crash leaves the socket's file behind; the data folder's lock says that nobody listens on it.
+  await rm(path, { force: true });
+  const server = createServer((req, res) => {
+    answer(broker, req, res).catch((error: unknown) => sendProblem(broker, res, error));
+  });
+  server.requestTimeout = 0;
+  const before = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, resolve);
+    });
+  } finally {
+    process.umask(before);
+  }
+  await chmod(path, 0o600);
+  return server;
+}

@@ -1,0 +1,48 @@
+/** Messages byte for byte over HTTP: streamed from and to the blob store, never through the broker. */
+
+import type { ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { ServiceBroker } from 'moleculer';
+import { readLayout } from '../../core/mail/layout.ts';
+import { contextOf } from '../context.ts';
+import { call } from '../contracts.ts';
+import { findMessage } from '../find-message.ts';
+import { storeBlob } from '../store-blob.ts';
+import { type ApiRequest, authorize, once, sendJson, sendProblem } from './api-handler.ts';
+
+/** Streams one message; problems before the first byte are problem details. */
+export async function sendMessage(
+  broker: ServiceBroker,
+  res: ServerResponse,
+  name: { readonly account: string; readonly mailbox: string; readonly uid: number },
+): Promise<void> {
+  const { stores } = contextOf(broker);
+  const { content } = await findMessage(stores, name.account, name.mailbox, name.uid, ['layout', 'size']);
+  res.writeHead(200, { 'content-type': 'message/rfc822', 'content-length': content.size, 'cache-control': 'no-store' });
+  await pipeline(readLayout(stores.blobs, content.layout), res);
+}
+
+export const rawGet = (broker: ServiceBroker) => async (req: ApiRequest, res: ServerResponse) => {
+  try {
+    await authorize(broker, req, 'read');
+    const { account, mailbox, uid } = req.$params as Record<string, string>;
+    await sendMessage(broker, res, { account: account!, mailbox: mailbox!, uid: Number(uid) });
+  } catch (error) {
+    sendProblem(broker, res, error);
+  }
+};
+
+export const rawPut = (broker: ServiceBroker) => async (req: ApiRequest, res: ServerResponse) => {
+  try {
+    const keyId = await authorize(broker, req, 'admin');
+    const { stores, config } = contextOf(broker);
+    const { account, mailbox } = req.$params as Record<string, string>;
+    const { blob, sizeBytes } = await storeBlob(stores.blobs, req, config.sizeBytesMax);
+    const answer = await once(broker, req, keyId, `message.put ${account} ${mailbox} ${blob}`, () =>
+      call(broker, 'message.append', { account: account!, mailbox: mailbox!, blob, sizeBytes }),
+    );
+    sendJson(res, 201, answer);
+  } catch (error) {
+    sendProblem(broker, res, error);
+  }
+};

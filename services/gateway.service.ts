@@ -1,0 +1,93 @@
+/** The REST gateway: administration, health, metrics, the API's description, and the command's control socket. */
+
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { ServiceSchema } from 'moleculer';
+import ApiGateway from 'moleculer-web';
+import type { ApiAction } from '../mixins/api.ts';
+import { contextOf } from '../mixins/context.ts';
+import { apiHandler, sendJson, sendProblem } from '../mixins/rest/api-handler.ts';
+import { apiPage } from '../mixins/rest/api-page.ts';
+import { openControl } from '../mixins/rest/control.ts';
+import { openApi, type RestAction } from '../mixins/rest/openapi.ts';
+import { operationRoutes } from '../mixins/rest/operations.ts';
+import { rawGet, rawPut } from '../mixins/rest/raw-handlers.ts';
+import { restActions } from '../mixins/rest/rest-actions.ts';
+
+const BODY_BYTES_MAX = '1mb';
+const RAW = '/v1/accounts/:account/mailboxes/:mailbox/messages';
+/** How long a request may be under way when the server stops. */
+const CLOSE_MS = 5_000;
+
+const onError = (_: unknown, res: ServerResponse & { $service?: { broker: never } }, error: unknown): void =>
+  sendProblem(res.$service!.broker, res, error);
+
+export const service: ServiceSchema = {
+  name: 'gateway',
+  mixins: [ApiGateway as unknown as ServiceSchema],
+  settings: {
+    server: false,
+    routes: [],
+    logRequest: null,
+    logResponse: null,
+    log4XXResponses: false,
+    onError,
+  } as ServiceSchema['settings'] & object,
+  async started() {
+    const { broker } = this;
+    const context = contextOf(broker);
+    const actions: readonly RestAction[] = restActions(broker);
+    const document = openApi(actions, context.version);
+    const page = apiPage(document);
+    const shown = {
+      'GET /openapi.json': (_: unknown, res: ServerResponse) => sendJson(res, 200, document),
+      'GET /': (_: unknown, res: ServerResponse) => {
+        res.writeHead(200, {
+          'content-type': 'text/html; charset=utf-8',
+          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+        });
+        res.end(page);
+      },
+    };
+    const route = (aliases: object, bodyParsers: object | false) =>
+      this.addRoute({ path: '/', aliases, bodyParsers, mappingPolicy: 'restrict', onError, authentication: false });
+    const byAction = Object.fromEntries(
+      actions.map((rest) => [(rest.action as ApiAction).api.rest!, apiHandler(broker, rest)]),
+    );
+    route({ [`GET ${RAW}/:uid/raw`]: rawGet(broker), [`POST ${RAW}/raw`]: rawPut(broker) }, false);
+    route({ ...operationRoutes(broker), ...shown, ...byAction }, { json: { limit: BODY_BYTES_MAX } });
+
+    const servers: Server[] = [await openControl(broker)];
+    this.servers = servers;
+    const { httpPort: port, bind: host } = context.config;
+    if (port === null) return;
+    context.readiness.expect('listener http');
+    const server = createServer(this.httpHandler as RequestListener);
+    server.listen({ host, port });
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      throw Object.assign(error as Error, { listener: 'http', port });
+    }
+    servers.push(server);
+    const bound = server.address();
+    context.readiness.listening({
+      name: 'http',
+      host,
+      port: bound !== null && typeof bound === 'object' ? bound.port : port,
+      tls: false,
+    });
+  },
+  async stopped() {
+    await Promise.all(
+      ((this.servers ?? []) as readonly Server[]).map(async (server) => {
+        const closed = once(server, 'close');
+        server.close();
+        server.closeIdleConnections();
+        const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
+        await closed;
+        clearTimeout(timer);
+      }),
+    );
+  },
+};

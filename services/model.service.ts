@@ -1,0 +1,119 @@
+/** Models: which there are, which is active, going back, and training a new one now. */
+
+import type { ServiceSchema } from 'moleculer';
+import { ClientError } from '../core/mail/errors.ts';
+import { accountId } from '../core/mail/ids.ts';
+import type { ModelInfo } from '../core/ports/model-store.ts';
+import { api, limitOf, optional, PAGE, pageFrom, pageOf, text } from '../mixins/api.ts';
+import { contextOf, type NodeContext } from '../mixins/context.ts';
+import { Feedback } from '../mixins/feedback.ts';
+import { findAccount } from '../mixins/find-message.ts';
+import { emitModelActivated } from '../mixins/hints.ts';
+import { LearningLoop } from '../mixins/learning.ts';
+import { errorFacts } from '../mixins/log.ts';
+
+const EVENTS_MAX = 200;
+const CHECK_MS = 60_000;
+
+/** By version number, id, or a prefix of the id that only one has. */
+async function findModel({ stores }: NodeContext, wanted: string): Promise<ModelInfo> {
+  const models = await stores.models.list();
+  const version = /^v?(\d{1,9})$/.exec(wanted)?.[1];
+  const found = models.filter((model) =>
+    version === undefined ? model.id.startsWith(wanted) : model.version === Number(version),
+  );
+  if (found.length !== 1) throw new ClientError('notFound', { what: 'model', model: wanted });
+  return found[0]!;
+}
+
+const model = text({ max: 64 });
+const who = text({ max: 100 });
+
+export const service: ServiceSchema = {
+  name: 'model',
+  actions: {
+    list: api(
+      'model.list',
+      { rest: 'GET /v1/models', scope: 'read', summary: 'Models, newest first', answer: 'Model', page: true },
+      PAGE,
+      async (params, { stores }) => pageOf(await stores.models.list(), (one) => one.id, params),
+    ),
+    show: api(
+      'model.show',
+      { rest: 'GET /v1/models/:model', scope: 'read', summary: 'One model and its history', answer: 'ModelHistory' },
+      { model },
+      async (params, context) => {
+        const found = await findModel(context, params.model);
+        const events = await context.stores.models.events(EVENTS_MAX);
+        return { ...found, events: events.filter((event) => event.model === found.id) };
+      },
+    ),
+    activate: api(
+      'model.activate',
+      { rest: 'POST /v1/models/:model/activate', scope: 'admin', summary: 'Score with this model', answer: 'Model' },
+      { model, who, why: text({ max: 500 }) },
+      async (params, context, ctx) => {
+        const found = await findModel(context, params.model);
+        const active = await context.stores.models.activate(found.id, params.who, params.why, context.now());
+        emitModelActivated(ctx.broker);
+        return active;
+      },
+    ),
+    retrain: api(
+      'model.retrain',
+      {
+        rest: 'POST /v1/models-retrain',
+        scope: 'admin',
+        summary: 'Train a candidate from all labels now and put it through the gate',
+        answer: 'Retrained',
+      },
+      { who },
+      async (params, context, ctx) => {
+        const { loop } = ctx.broker.getLocalService('model') as unknown as { loop: LearningLoop };
+        await new Feedback(context).run();
+        const turned = await loop.turn(params.who);
+        if (turned.model?.state === 'active') emitModelActivated(ctx.broker);
+        return turned;
+      },
+    ),
+    labels: api(
+      'model.labels',
+      {
+        rest: 'GET /v1/labels',
+        scope: 'read',
+        summary: 'Labels that users gave, oldest first',
+        answer: 'Label',
+        page: true,
+      },
+      { ...PAGE, account: optional(text()) },
+      async (params, { stores }) => {
+        const account =
+          params.account === undefined ? undefined : (await findAccount(stores.directory, params.account)).id;
+        const found = await stores.samples.labels({
+          after: Number(params.cursor ?? 0),
+          limit: limitOf(params) + 1,
+          ...(account === undefined ? {} : { account: accountId(account) }),
+        });
+        return pageFrom(found, (label) => String(label.seq), params);
+      },
+    ),
+  },
+  created() {
+    this.loop = new LearningLoop(contextOf(this.broker));
+  },
+  started() {
+    const { log } = contextOf(this.broker);
+    const loop = this.loop as LearningLoop;
+    const check = async (): Promise<void> => {
+      if (!(await loop.isDue())) return;
+      const turned = await loop.turn('trainer');
+      if (turned.model?.state === 'active') emitModelActivated(this.broker);
+    };
+    this.timer = setInterval(() => {
+      check().catch((error: unknown) => log.error(errorFacts(error), 'training.failed'));
+    }, CHECK_MS).unref();
+  },
+  stopped() {
+    clearInterval(this.timer as NodeJS.Timeout);
+  },
+};

@@ -1,0 +1,64 @@
+/** The stage that judges spam, with the active model; it takes up another one between two messages. */
+
+import type { ServiceSchema } from 'moleculer';
+import { makeSpamStage } from '../core/filter/spam.ts';
+import { contextOf } from '../mixins/context.ts';
+import { MODEL_ACTIVATED } from '../mixins/hints.ts';
+import { ModelKeeper } from '../mixins/model-keeper.ts';
+import { stageMixin } from '../mixins/stage.mixin.ts';
+
+/** A lost hint delays a new model by no more than this. */
+const REFRESH_MS = 5_000;
+
+export const service: ServiceSchema = {
+  name: 'spam',
+  mixins: [
+    stageMixin('spam', async ({ stores, now }, broker) => {
+      const keeper = new ModelKeeper(stores.models, now);
+      await keeper.refresh();
+      Object.assign(broker.getLocalService('spam')!, { keeper });
+      return makeSpamStage({
+        model: () => keeper.current,
+        offsets: (account, sender) => stores.samples.counts(account, sender),
+        preferences: async (account) => (await stores.directory.account(account))?.spam ?? { allow: [], block: [] },
+        remember: (sample) => stores.samples.remember(sample),
+      });
+    }),
+  ],
+  actions: {
+    running: {
+      visibility: 'public',
+      handler() {
+        const { id, version } = (this.keeper as ModelKeeper).current;
+        return { model: id, version };
+      },
+    },
+  },
+  events: {
+    async [MODEL_ACTIVATED]() {
+      await this.refresh();
+    },
+  },
+  methods: {
+    async refresh() {
+      const keeper = this.keeper as ModelKeeper | undefined;
+      if (keeper === undefined) return;
+      const { log, metrics } = contextOf(this.broker);
+      try {
+        if (await keeper.refresh())
+          log.info({ model: keeper.current.id, version: keeper.current.version }, 'model.taken-up');
+        metrics.modelVersion.set(keeper.current.version);
+      } catch (error) {
+        // The model in use stays in use.
+        log.error({ detail: (error as Error).message }, 'model.refresh-failed');
+      }
+    },
+  },
+  async started() {
+    await this.refresh();
+    this.timer = setInterval(() => void this.refresh(), REFRESH_MS).unref();
+  },
+  stopped() {
+    clearInterval(this.timer as NodeJS.Timeout);
+  },
+};
