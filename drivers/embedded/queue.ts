@@ -1,0 +1,308 @@
+/**
+ * The durable queue and custody record on this machine: one SQLite file with one writing thread. Acceptance is synced
+ * before it resolves, the stages' progress survives the process. Messages at work are remembered here, so that a claim
+ * costs no reading: every change goes through this object, because one process owns the folder.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import type { AcceptedMessage, RefusedMessage } from '../../core/mail/accepted.ts';
+import { asMailError, Fault } from '../../core/mail/errors.ts';
+import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
+import type { Damage } from '../../core/ports/blob-store.ts';
+import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
+import { type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
+import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, PLAN_MAX, type StoredPlan } from './queue-schema.ts';
+import type { AcceptArgs, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
+import { snapshotDatabase } from './sqlite-snapshot.ts';
+import { SqliteWriter } from './sqlite-writer.ts';
+
+type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
+type Verdict = Parameters<Queue['settle']>[1];
+
+const REMEMBERED_MAX = 2_000;
+const ERROR_CHARACTERS_MAX = 2_000;
+const FORGET_AT_ONCE = 200;
+const SHOWN_AT_ONCE = 20;
+/** Blobs that a verdict names (parts of the message): quoted hex SHA-256s in its JSON. */
+const REFS = /"([0-9a-f]{64})"/g;
+const REFS_MAX = 2_000;
+
+export class EmbeddedQueue implements Queue {
+  readonly #file: string;
+  readonly #now: () => number;
+  readonly #writer: SqliteWriter;
+  #records!: QueueRecords;
+  readonly #holdings = new Map<number, Holding>();
+  readonly #listeners = new Set<(stage: Stage) => void>();
+
+  constructor(options: { folder: string; now: () => number }) {
+    this.#file = path.join(options.folder, 'queue.db');
+    this.#now = options.now;
+    this.#writer = new SqliteWriter(this.#file, new URL('./queue-worker.ts', import.meta.url));
+  }
+
+  async open(): Promise<void> {
+    fs.mkdirSync(path.dirname(this.#file), { recursive: true });
+    await this.#writer.open();
+    this.#records = new QueueRecords(this.#writer.reader);
+  }
+
+  async close(): Promise<void> {
+    await this.#writer.close();
+    this.#holdings.clear();
+  }
+
+  async accept(message: AcceptedMessage, plan: readonly PlannedJob[]): Promise<void> {
+    const places = storedPlan(plan);
+    const accepted = JSON.stringify(message);
+    const args: AcceptArgs = {
+      id: message.queueId,
+      at: message.acceptedAt,
+      mid: messageIdHash(message.messageId),
+      blob: Buffer.from(message.blob, 'hex'),
+      accepted,
+      plan: JSON.stringify(places),
+      jobs: places.map(([stage, needs]) => [stage, needs.reduce((mask, need) => mask + 2 ** need, 0)]),
+    };
+    const n = await this.#writer.call<number | null>('accept', args, 'durable');
+    if (n === null) return;
+    // A copy of its own, exactly as it would be read from the disk.
+    if (plan.length > 0)
+      this.#remember(n, {
+        message: JSON.parse(accepted) as AcceptedMessage,
+        plan: places,
+        verdicts: {},
+        deliveries: [],
+      });
+    for (const { stage, needs } of plan) if (needs.length === 0) this.#tell(stage);
+  }
+
+  async refuse(message: RefusedMessage): Promise<void> {
+    const { queueId: id, refusedAt: at, messageId } = message;
+    const record = JSON.stringify(message);
+    await this.#writer.call('refuse', { id, at, mid: messageIdHash(messageId), record }, 'volatile');
+  }
+
+  async claim(stage: Stage, options: { max: number; leaseMs: number; now: number }): Promise<Job[]> {
+    const { max, leaseMs, now } = options;
+    const args: ClaimArgs = { stage, max, until: now + leaseMs, now };
+    const { token, jobs } = await this.#writer.call<Claimed>('claim', args, 'volatile');
+    const claimed: Job[] = [];
+    for (const { key, attempts } of jobs) {
+      try {
+        const { message, verdicts, deliveries } = this.#holding(key);
+        const { queueId } = message;
+        const proof = `${key.toString(36)}.${token.toString(36)}`;
+        claimed.push({ queueId, stage, token: proof, attempt: attempts, message, verdicts, deliveries });
+      } catch (error) {
+        // One unreadable record must not stop the stage: it goes to the dead letters, where it can be seen.
+        const text = `the record is unreadable: ${asMailError(error).message}`;
+        const args: FailArgs = { key, stage, token, error: text, retryAt: null, deliveries: null };
+        await this.#writer.call('fail', args, 'volatile');
+      }
+    }
+    return claimed;
+  }
+
+  async extend(job: Claim, leaseUntil: number): Promise<boolean> {
+    const proof = this.#proof(job);
+    if (proof === undefined) return false;
+    return this.#writer.call<boolean>('extend', { ...proof, until: leaseUntil }, 'volatile');
+  }
+
+  async settle(job: Claim, verdict: Verdict, deliveries: readonly Delivery[] = []): Promise<boolean> {
+    const proof = this.#proof(job);
+    if (proof === undefined) return false;
+    const json = JSON.stringify(verdict);
+    const args: SettleArgs = {
+      ...proof,
+      verdict: json,
+      deliveries: deliveries.length === 0 ? null : JSON.stringify(deliveries),
+      parts: blobsNamed(json),
+      at: this.#now(),
+    };
+    const settled = await this.#writer.call<Settled | null>('settle', args, 'volatile');
+    if (settled === null) return false;
+    const n = messageOf(proof.key);
+    const holding = this.#holdings.get(n);
+    if (settled.finished) this.#holdings.delete(n);
+    else if (holding !== undefined) {
+      holding.verdicts = { ...holding.verdicts, [job.stage]: JSON.parse(json) as Verdict };
+      this.#addDeliveries(holding, args.deliveries);
+    }
+    for (const stage of settled.ready) this.#tell(stage as Stage);
+    return true;
+  }
+
+  async fail(
+    job: Claim,
+    error: string,
+    retryAt: number | null,
+    deliveries: readonly Delivery[] = [],
+  ): Promise<boolean> {
+    const proof = this.#proof(job);
+    if (proof === undefined) return false;
+    const made = deliveries.length === 0 ? null : JSON.stringify(deliveries);
+    const args: FailArgs = { ...proof, error: error.slice(0, ERROR_CHARACTERS_MAX), retryAt, deliveries: made };
+    if (!(await this.#writer.call<boolean>('fail', args, 'volatile'))) return false;
+    const holding = this.#holdings.get(messageOf(proof.key));
+    if (holding !== undefined) this.#addDeliveries(holding, made);
+    return true;
+  }
+
+  onReady(listener: (stage: Stage) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  async nextDue(stage: Stage): Promise<number | null> {
+    return this.#records.nextDue(stage);
+  }
+
+  async list(options: Parameters<Queue['list']>[0]): Promise<readonly MessageRecord[]> {
+    return this.#show(this.#records.listed(options));
+  }
+
+  async show(id: QueueId): Promise<MessageRecord | undefined> {
+    return this.#records.show(id);
+  }
+
+  async findByMessageId(messageId: string): Promise<readonly MessageRecord[]> {
+    const records = await this.#show(this.#records.found(messageId));
+    return records.filter(
+      ({ accepted, refused }) => accepted?.messageId === messageId || refused?.messageId === messageId,
+    );
+  }
+
+  /** Reading long listings makes room for others between records. */
+  async #show(ids: readonly QueueId[]): Promise<MessageRecord[]> {
+    const records: MessageRecord[] = [];
+    for (const [i, id] of ids.entries()) {
+      if (i % SHOWN_AT_ONCE === SHOWN_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
+      const record = this.#records.show(id);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
+  }
+
+  async retry(id: QueueId, stage?: Stage): Promise<number> {
+    const stages = await this.#writer.call<string[]>('retry', { id, stage: stage ?? null }, 'durable');
+    for (const one of stages) this.#tell(one as Stage);
+    return stages.length;
+  }
+
+  async drop(id: QueueId, why: string): Promise<boolean> {
+    const args = { id, why: `dropped: ${why}`.slice(0, ERROR_CHARACTERS_MAX), at: this.#now() };
+    const n = await this.#writer.call<number | null>('drop', args, 'durable');
+    if (n !== null) this.#holdings.delete(n);
+    return n !== null;
+  }
+
+  async depth(now: number): Promise<readonly QueueDepth[]> {
+    const rows = await this.#writer.call<{ stage: string; state: number; count: number; at: number }[]>(
+      'depth',
+      null,
+      'scan',
+    );
+    const depths = new Map<string, { -readonly [K in keyof QueueDepth]: QueueDepth[K] }>();
+    for (const { stage, state, count, at } of rows) {
+      let depth = depths.get(stage);
+      if (depth === undefined) {
+        depth = { stage: stage as Stage, blocked: 0, ready: 0, running: 0, waiting: 0, dead: 0, oldestMs: 0 };
+        depths.set(stage, depth);
+      }
+      depth[JOB_STATES[state]!] = count;
+      if (state !== BLOCKED && state !== DEAD) depth.oldestMs = Math.max(depth.oldestMs, now - at);
+    }
+    return [...depths.values()];
+  }
+
+  async liveBlobs(refs: readonly BlobRef[]): Promise<ReadonlySet<BlobRef>> {
+    return this.#records.liveBlobs(refs);
+  }
+
+  async forget(olderThan: number, limit: number): Promise<number> {
+    let forgotten = 0;
+    while (forgotten < limit) {
+      const most = Math.min(FORGET_AT_ONCE, limit - forgotten);
+      const some = await this.#writer.call<number>('forget', { olderThan, limit: most }, 'volatile');
+      forgotten += some;
+      if (some < most) break;
+    }
+    return forgotten;
+  }
+
+  async verify(repair: boolean): Promise<readonly Damage[]> {
+    const broken = await this.#writer.integrity();
+    if (broken.length > 0) return broken;
+    if (repair) this.#holdings.clear();
+    return this.#writer.call<Damage[]>('verify', { repair, now: this.#now() }, repair ? 'durable' : 'scan');
+  }
+
+  async backup(destination: string): Promise<void> {
+    fs.mkdirSync(destination, { recursive: true });
+    await snapshotDatabase(this.#file, path.join(destination, path.basename(this.#file)));
+  }
+
+  /** A hint from a transaction that stands: what a listener does with it must not fail the call that caused it. */
+  #tell(stage: Stage): void {
+    for (const listener of this.#listeners) queueMicrotask(() => listener(stage));
+  }
+
+  #remember(n: number, holding: Holding): void {
+    this.#holdings.set(n, holding);
+    if (this.#holdings.size > REMEMBERED_MAX) this.#holdings.delete(this.#holdings.keys().next().value!);
+  }
+
+  #holding(key: number): Holding {
+    const n = messageOf(key);
+    const known = this.#holdings.get(n);
+    // Answers of one group are read in order, but a verdict that a claim depends on is never left to that.
+    if (known !== undefined) {
+      const needs = known.plan[key - n * PLACES]![1];
+      if (needs.every((need) => known.plan[need]![0] in known.verdicts)) return known;
+    }
+    const holding = this.#records.holding(n);
+    if (holding === undefined) throw new Fault('there is no message of that job', { n });
+    this.#remember(n, holding);
+    return holding;
+  }
+
+  #addDeliveries(holding: Holding, json: string | null): void {
+    if (json !== null) holding.deliveries = [...holding.deliveries, ...(JSON.parse(json) as Delivery[])];
+  }
+
+  /** What a claim's token says, or undefined where it was never one. */
+  #proof(job: Claim): { key: number; stage: Stage; token: number } | undefined {
+    const match = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})$/.exec(job.token);
+    if (match === null) return;
+    return { key: Number.parseInt(match[1]!, 36), stage: job.stage, token: Number.parseInt(match[2]!, 36) };
+  }
+}
+
+function storedPlan(plan: readonly PlannedJob[]): StoredPlan {
+  const stages = plan.map((job) => job.stage);
+  if (plan.length > PLAN_MAX || new Set(stages).size !== plan.length)
+    throw new Fault('a plan names each stage once', { stages: stages.join(' ') });
+  const places = plan.map(({ needs }) => [...new Set(needs)].map((need) => stages.indexOf(need)));
+  const runnable = new Set<number>();
+  for (let before = -1; runnable.size > before; ) {
+    before = runnable.size;
+    for (const [place, needs] of places.entries()) if (needs.every((need) => runnable.has(need))) runnable.add(place);
+  }
+  // A job that needs itself, in a circle or not, or a stage that is not there, would wait for ever.
+  if (runnable.size < plan.length) throw new Fault('a plan cannot be run', { plan: JSON.stringify(plan) });
+  return stages.map((stage, place) => [stage, places[place]!]);
+}
+
+function blobsNamed(json: string): Buffer[] {
+  const refs = new Set<string>();
+  for (const match of json.matchAll(REFS)) {
+    refs.add(match[1]!);
+    if (refs.size === REFS_MAX) break;
+  }
+  return [...refs].map((ref) => Buffer.from(ref, 'hex'));
+}
