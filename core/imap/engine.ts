@@ -3,7 +3,7 @@
  * grammar is BAD, a MailError is NO, and a Fault is logged and costs this connection, never the process.
  */
 
-import { asMailError, Fault } from '../mail/errors.ts';
+import { asMailError, Fault, type MailError } from '../mail/errors.ts';
 import { REPLIES, type Reply } from '../mail/reply.ts';
 import type { Engine, EngineFactory, Wire } from '../mail/wire.ts';
 import { BadSyntax } from './bad-syntax.ts';
@@ -178,20 +178,34 @@ class ImapEngine implements Engine {
     if (!this.#session.input.reader.refuse()) this.#close('Literal is too large', 'TOOBIG');
   }
 
-  /**
-   * Runs, tells other sessions' changes (RFC 9051 §5.2: before the tagged response) and completes.
-   */
   async #complete({ tag, spec }: Begun, run: () => Promise<Completion>): Promise<void> {
-    const session = this.#session;
     try {
-      const completion = await run();
+      const { code, text, after } = await run();
       this.#badInARow = 0;
-      // RFC 9051 §5.2 and §7.5.1: other sessions' changes are told before the tagged response.
-      await session.selected?.poll({ expunge: spec.holdsExpunge !== true });
-      this.#tagged(tag, 'OK', completion.code, completion.text ?? `${spec.name} completed`);
-      if (completion.after !== undefined) await completion.after();
+      const trouble = await this.#tellChanges(spec);
+      this.#tagged(tag, 'OK', code, text ?? `${spec.name} completed`);
+      await after?.();
+      if (trouble instanceof Fault) this.#fault(trouble);
     } catch (thrown) {
       this.#fail(tag, thrown);
+    }
+  }
+
+  /**
+   * Other sessions' changes, told before the tagged response (RFC 9051 §5.2, §7.5.1). The command is done by then, so
+   * trouble here must not make its OK a NO.
+   */
+  async #tellChanges(spec: CommandSpec<unknown>): Promise<MailError | null> {
+    const { selected } = this.#session;
+    if (selected === null) return null;
+    try {
+      await selected.poll({ expunge: spec.holdsExpunge !== true });
+      return null;
+    } catch (thrown) {
+      if (thrown instanceof ConnectionClosed) throw thrown;
+      const error = asMailError(thrown);
+      this.#session.log('imap.pollFailed', { ...error.facts, error: error.message });
+      return error;
     }
   }
 

@@ -29,6 +29,8 @@ export interface World {
 export type Host = (header: Header) => Promise<World>;
 
 const TIMEOUT_MS = 20_000;
+/** Of one line of the server's. */
+const LINE_TIMEOUT_MS = 8_000;
 
 /** Registers a test for each dialogue of the folder's files, in both chunkings. */
 export function runTranscripts(folder: string, host: Host): void {
@@ -40,6 +42,8 @@ export function runTranscripts(folder: string, host: Host): void {
     }
   }
 }
+
+const LATE = Symbol('late');
 
 const CHUNKINGS = [
   ['in lines', Number.POSITIVE_INFINITY],
@@ -65,6 +69,7 @@ class Player {
   readonly #captures: Captures;
   /** As it went. */
   readonly #log: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(world: World, dialogue: Dialogue, step: number) {
     this.#world = world;
@@ -79,6 +84,7 @@ class Player {
   }
 
   end(): void {
+    clearTimeout(this.#timer);
     for (const connection of this.#connections.values()) connection.end();
   }
 
@@ -123,7 +129,8 @@ class Player {
   /** Reads one line that is like one of those wanted; gives the others. */
   async #expect(number: number, connection: TestConnection, wanted: string[], skip: boolean): Promise<string[]> {
     for (;;) {
-      const line = await connection.line();
+      const line = await Promise.race([connection.line(), this.#late()]);
+      if (line === LATE) return this.#fail(number, 'nothing', wanted.join('\n'));
       if (line === null) return this.#fail(number, '<close>', wanted.join('\n'));
       const found = wanted.findIndex((pattern) => matchLine(pattern, line, this.#captures));
       if (found >= 0) {
@@ -133,6 +140,14 @@ class Player {
       if (!skip) return this.#fail(number, line, wanted.join('\n'));
       this.#log.push(`${number}S: ${line}`);
     }
+  }
+
+  /** Resolves when a line is overdue: a failure that shows the dialogue is better than the test's own timeout. */
+  #late(): Promise<typeof LATE> {
+    return new Promise((resolve) => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(resolve, LINE_TIMEOUT_MS, LATE);
+    });
   }
 
   #nothingLeft(number: number, connection: TestConnection): void {

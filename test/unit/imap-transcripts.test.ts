@@ -43,6 +43,12 @@ async function open(header: Header): Promise<World> {
       'lose-hints': () => {
         world.silent = true;
       },
+      greater(_connection, args) {
+        const [a, b] = args.split(' ').map(Number);
+        assert.ok(a! > b!, args);
+      },
+      /** Sessions that wait for hints. */
+      listeners: (_connection, args) => assert.equal(world.listeners, Number(args)),
       drain: (connection) => connection.engine.drain(),
       expire: (connection) => connection.engine.expire(),
       /** `scram TAG USER`: the whole exchange with the right password. */
