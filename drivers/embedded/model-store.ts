@@ -30,7 +30,7 @@ const EMPTY: Index = { format: 1, next: 1, active: null, models: [], events: [] 
 export class EmbeddedModelStore implements ModelStore {
   readonly #folder: string;
   #index: Index = EMPTY;
-  /** Changes happen one after the other. */
+  /** Changes happen one after the other; this never rejects. */
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(options: { readonly folder: string }) {
@@ -49,7 +49,7 @@ export class EmbeddedModelStore implements ModelStore {
   }
 
   async close(): Promise<void> {
-    await this.#tail.catch(() => undefined);
+    await this.#tail;
   }
 
   put(
