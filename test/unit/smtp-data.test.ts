@@ -4,8 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClientError, TemporaryError } from '../../core/mail/errors.ts';
 import type { SmtpKind } from '../../core/smtp/environment.ts';
-import { dialogue } from './smtp-dialogue.ts';
-import { type Harness, type HarnessOptions, harness, memoryWriter } from './smtp-harness.ts';
+import { type Harness, type HarnessOptions, harness, memoryWriter } from '../support/smtp-harness.ts';
 
 /** In a transaction for alice. */
 async function addressed(kind: SmtpKind = 'smtp', options: HarnessOptions = {}, to = ['alice']): Promise<Harness> {
@@ -166,7 +165,7 @@ test('a message over the limit is swallowed and refused; the next one is not', a
   assert.equal(smtp.open.size, 0);
   assert.match(await smtp.say(`${'y'.repeat(1000)}\r\n.\r\n`), /^552 5\.3\.4/);
   assert.equal(smtp.refused[0]!.messageId, '<big@x>');
-  await dialogue(smtp, 'C: MAIL FROM:<a@b.example>\nC: RCPT TO:<bob@mail.localhost>\nC: DATA\nS: 250\nS: 250\nS: 354');
+  await smtp.say('MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@mail.localhost>\r\nDATA\r\n');
   assert.match(await smtp.say('A: b\r\n\r\n.\r\n'), /^250/);
   const exact = await addressed();
   assert.match(await send(exact, `\r\n${'x'.repeat(99_996)}\r\n`), /^250/);
@@ -179,18 +178,6 @@ test('header sections have limits, bodies have none but the size', async () => {
   assert.match(await send(many, `${'A: b\r\n'.repeat(501)}\r\nbody\r\n`), /^552 5\.3\.4 Header/);
   const body = await addressed();
   assert.match(await send(body, `A: b\r\n\r\n${'x'.repeat(90_000)}\r\n`), /^250/);
-});
-
-test('loops are refused: more than 100 Received, or delivered to a recipient before', async () => {
-  const received = 'Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\r\n';
-  assert.match(await send(await addressed(), `${received.repeat(100)}\r\n`), /^250/);
-  assert.match(await send(await addressed(), `${received.repeat(101)}\r\n`), /^554 5\.4\.6/);
-  assert.match(await send(await addressed(), 'Delivered-To: ALICE@mail.localhost\r\n\r\n'), /^554 5\.4\.6/);
-  assert.match(await send(await addressed(), 'Delivered-To: <"alice"@Mail.Localhost>\r\n\r\n'), /^554 5\.4\.6/);
-  assert.match(await send(await addressed(), 'Delivered-To: bob@mail.localhost\r\n\r\n'), /^250/);
-  const lmtp = await addressed('lmtp', {}, ['alice', 'bob']);
-  const reply = await send(lmtp, 'Delivered-To: alice@mail.localhost\r\n\r\n');
-  assert.match(reply, /^554 5\.4\.6 <alice@.*\r\n554 5\.4\.6 <bob@.*\r\n$/);
 });
 
 test('trouble of the stores is temporary, says what it is, and keeps the stream in step', async () => {
@@ -235,39 +222,12 @@ test('trouble of the stores is temporary, says what it is, and keeps the stream 
   }
 });
 
-test('BDAT takes chunks as they are, dots and all (RFC 3030 §2)', async () => {
-  const smtp = await addressed();
-  assert.match(await smtp.say('BDAT 14\r\nSubject: a\r\n\r\n'), /^250 2\.0\.0 14 octets received\r\n$/);
-  assert.match(await smtp.say('bdat 10 last\r\n.\r\n..\r\n.\r\n'), /^250 2\.0\.0 Accepted/);
-  assert.equal(smtp.message(), 'Subject: a\r\n\r\n.\r\n..\r\n.\r\n');
-  await dialogue(smtp, 'C: BDAT 0 LAST\nS: 503 5.5.1');
-});
-
 test('BDAT: a last chunk of no octets ends it, and chunks may be cut anywhere', async () => {
   const smtp = await addressed();
   await smtp.say('BDAT 5\r\nA: b\r');
   await smtp.say('BDAT 3\r\n\n\r\n');
   assert.match(await smtp.say('BDAT 0 LAST\r\nNOOP\r\n'), /^250 2\.0\.0 Accepted .*\r\n250 2\.0\.0 OK\r\n$/);
   assert.equal(smtp.message(), 'A: b\r\n\r\n');
-});
-
-test('BDAT: what is refused is swallowed first', async () => {
-  const nobody = harness('smtp');
-  await nobody.say('EHLO x');
-  assert.match(await nobody.say('BDAT 6\r\nQUIT\r\nNOOP\r\n'), /^503 5\.5\.1 .*\r\n250 2\.0\.0 OK\r\n$/);
-  await nobody.say('MAIL FROM:<a@b.example>\r\nRCPT TO:<nobody@mail.localhost>\r\n');
-  assert.match(await nobody.say('BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n'), /^554 5\.5\.1 .*\r\n250 2\.0\.0 OK\r\n$/);
-  const syntax = await addressed();
-  assert.match(await syntax.say('BDAT 6 LSAT\r\nQUIT\r\nBDAT 0 LAST\r\n'), /^501 .*\r\n503 .*\r\n$/);
-  const bare = await addressed();
-  assert.match(
-    await bare.say('BDAT 6\r\nab\ncd\nBDAT 3\r\nxyzBDAT 0 LAST\r\nNOOP\r\n'),
-    /^554 5\.5\.0 .*\r\n554 .*\r\n554 .*\r\n250 /,
-  );
-  const cr = await addressed();
-  assert.match(await cr.say('BDAT 4 LAST\r\nabc\r'), /^554 5\.5\.0/);
-  const big = await addressed();
-  assert.match(await big.say(`BDAT 200000\r\n${'x'.repeat(200_000)}NOOP\r\n`), /^552 5\.3\.4 .*\r\n250 /);
 });
 
 test('BDAT: a length that can not be read ends the connection, so no octet of it becomes a command', async () => {
@@ -278,33 +238,15 @@ test('BDAT: a length that can not be read ends the connection, so no octet of it
   }
 });
 
-test('BDAT and DATA do not mix in one transaction', async () => {
-  const smtp = await addressed();
-  await dialogue(
-    smtp,
-    `C: BDAT 0
-     S: 250 2.0.0
-     C: DATA
-     S: 503 5.5.1
-     C: RCPT TO:<bob@mail.localhost>
-     S: 503 5.5.1
-     C: MAIL FROM:<a@b.example>
-     S: 503 5.5.1
-     C: RSET
-     S: 250 2.0.0
-     C: BDAT 0 LAST
-     S: 503 5.5.1`,
-  );
-  assert.equal(smtp.open.size, 0);
+test('a loop is seen in any spelling of the address', async () => {
+  assert.match(await send(await addressed(), 'Delivered-To: <"alice"@Mail.Localhost>\r\n\r\n'), /^554 5\.4\.6/);
+  assert.match(await send(await addressed(), 'Delivered-To: bob@mail.localhost\r\n\r\n'), /^250/);
 });
 
-test('BDAT LAST in LMTP: one reply for each accepted recipient, none for none (RFC 2033 §4.3)', async () => {
-  const lmtp = await addressed('lmtp', {}, ['alice', 'alice', 'nobody']);
-  assert.match(await lmtp.say('BDAT 2 LAST\r\n\r\n'), /^(250 2\.0\.0 <alice@mail\.localhost> .*\r\n){2}$/);
-  const none = await addressed('lmtp', {}, ['nobody']);
-  assert.equal(await none.say('BDAT 2 LAST\r\n\r\nNOOP\r\n'), '250 2.0.0 OK\r\n');
-});
-
-test('LMTP without an accepted recipient refuses DATA with 503 (RFC 2033 §4.2)', async () => {
-  assert.match(await (await addressed('lmtp', {}, ['nobody'])).say('DATA'), /^503 5\.5\.1/);
+test('BDAT: a CR at the end is bare, and a chunk over the limit is swallowed', async () => {
+  const cr = await addressed();
+  assert.match(await cr.say('BDAT 4 LAST\r\nabc\r'), /^554 5\.5\.0/);
+  const big = await addressed();
+  assert.match(await big.say(`BDAT 200000\r\n${'x'.repeat(200_000)}NOOP\r\n`), /^552 5\.3\.4 .*\r\n250 /);
+  assert.equal(big.open.size, 0);
 });

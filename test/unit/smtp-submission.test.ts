@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Authenticator } from '../../core/sasl/authenticator.ts';
-import { dialogue } from './smtp-dialogue.ts';
-import { type Harness, type HarnessOptions, harness, PASSWORD } from './smtp-harness.ts';
+import { type Harness, type HarnessOptions, harness, PASSWORD } from '../support/smtp-harness.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const ALICE = base64(`\0alice@mail.localhost\0${PASSWORD}`);
@@ -24,121 +23,6 @@ async function submit(message: string, sender = 'alice@mail.localhost'): Promise
   await made.say(`MAIL FROM:<${sender}>\r\nRCPT TO:<bob@mail.localhost>\r\nDATA\r\n`);
   return Object.assign(made, { reply: await made.say(`${message}.\r\n`) });
 }
-
-test('wants a login first (RFC 4954 §6)', async () => {
-  const made = secure();
-  await made.say('EHLO x');
-  await dialogue(
-    made,
-    `C: MAIL FROM:<alice@mail.localhost>
-     S: 530 5.7.0
-     C: RCPT TO:<bob@mail.localhost>
-     S: 530 5.7.0
-     C: DATA
-     S: 530 5.7.0
-     C: VRFY bob
-     S: 530 5.7.0
-     C: NOOP
-     S: 250
-     C: RSET
-     S: 250`,
-  );
-  assert.match(await made.say('BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n'), /^530 5\.7\.0 .*\r\n250 /);
-});
-
-test('wants TLS first: no password in plaintext (538 5.7.11)', async () => {
-  const made = harness('submission');
-  await made.say('EHLO x');
-  assert.match(await made.say(`AUTH PLAIN ${ALICE}`), /^538 5\.7\.11/);
-  assert.match(await made.say('AUTH SCRAM-SHA-256'), /^538 5\.7\.11/);
-  const loopback = harness('submission', { config: { insecureAuth: true } });
-  await loopback.say('EHLO x');
-  assert.match(await loopback.say(`AUTH PLAIN ${ALICE}`), /^235 2\.7\.0/);
-});
-
-test('PLAIN and LOGIN, with and without an initial response', async () => {
-  const user = base64('alice@mail.localhost');
-  const dialogues = [
-    `C: AUTH plain ${ALICE}
-     S: 235 2.7.0`,
-    `C: AUTH PLAIN
-     S: 334\x20
-     C: ${ALICE}
-     S: 235 2.7.0`,
-    `C: AUTH LOGIN
-     S: 334 VXNlcm5hbWU6
-     C: ${user}
-     S: 334 UGFzc3dvcmQ6
-     C: ${base64(PASSWORD)}
-     S: 235 2.7.0`,
-    `C: AUTH LOGIN ${user}
-     S: 334 UGFzc3dvcmQ6
-     C: ${base64(PASSWORD)}
-     S: 235 2.7.0`,
-  ];
-  for (const text of dialogues) {
-    const made = secure();
-    await made.say('EHLO x');
-    await dialogue(made, text);
-    await dialogue(made, 'C: AUTH LOGIN\nS: 503 5.5.1');
-    assert.doesNotMatch(await made.say('EHLO again'), /AUTH/);
-  }
-});
-
-test('what can not be a login is refused with the code of RFC 4954', async () => {
-  const made = secure({ config: { errorsMax: 100 } });
-  assert.match(await made.say(`AUTH PLAIN ${ALICE}`), /^503 5\.5\.1/);
-  await made.say('EHLO x');
-  await dialogue(
-    made,
-    `C: AUTH
-     S: 501 5.5.4
-     C: AUTH CRAM-MD5
-     S: 504 5.5.4
-     C: AUTH PLAIN ${base64(`\0alice@mail.localhost\0${PASSWORD.trim()}`)}
-     S: 535 5.7.8
-     C: AUTH PLAIN ${base64(`\0nobody@mail.localhost\0${PASSWORD}`)}
-     S: 535 5.7.8
-     C: AUTH PLAIN ${base64(`bob@mail.localhost\0alice@mail.localhost\0${PASSWORD}`)}
-     S: 535 5.7.8
-     C: AUTH PLAIN !!!!
-     S: 501 5.5.2
-     C: AUTH PLAIN AAA
-     S: 501 5.5.2
-     C: AUTH PLAIN =
-     S: 501 5.5.2
-     C: AUTH PLAIN x y
-     S: 501 5.5.4
-     C: AUTH PLAIN
-     S: 334
-     C: *
-     S: 501 5.7.0
-     C: AUTH PLAIN
-     S: 334
-     C: not base64
-     S: 501 5.5.2
-     C: AUTH LOGIN
-     S: 334
-     C: =AAA
-     S: 501 5.5.2
-     C: NOOP
-     S: 250`,
-  );
-  await made.say('AUTH PLAIN');
-  assert.match(await made.say('A'.repeat(12_287)), /^500 5\.5\.6/);
-  await made.say('AUTH PLAIN');
-  assert.match(await made.say(base64(`\0alice@mail.localhost\0${'p'.repeat(9000)}`)), /^535 5\.7\.8/);
-});
-
-test('not inside a transaction, and failures are errors that end the connection', async () => {
-  const again = await loggedIn();
-  await again.say('MAIL FROM:<>');
-  assert.match(await again.say('AUTH LOGIN'), /^503 5\.5\.1/);
-  const guess = `AUTH PLAIN ${base64('\0alice@mail.localhost\0wrong')}\r\n`;
-  const made = secure({ config: { errorsMax: 3 } });
-  await made.say('EHLO x');
-  assert.match(await made.say(guess.repeat(5)), /^(535 5\.7\.8 .*\r\n){3}421 /);
-});
 
 test("a mechanism's last word goes out as a challenge, and the empty answer ends it (RFC 4954 §4)", async () => {
   const scram: Partial<Authenticator> = {
@@ -161,38 +45,12 @@ test("a mechanism's last word goes out as a challenge, and the empty answer ends
   ] as const) {
     const made = secure(options);
     await made.say('EHLO x');
-    await dialogue(made, `C: AUTH SCRAM-SHA-256 ${first}\nS: 334 \nC: ${last}\nS: 334 dj0\nC: ${answer}\nS: ${reply}`);
+    assert.match(await made.say(`AUTH SCRAM-SHA-256 ${first}`), /^334 /);
+    assert.match(await made.say(last), /^334 dj/);
+    assert.ok((await made.say(answer)).startsWith(reply));
     const sent = await made.say('MAIL FROM:<>');
     assert.equal(sent.startsWith('250'), answer === '', 'logged in only behind the answer');
   }
-});
-
-test('MAIL FROM belongs to the account, or is null', async () => {
-  const made = await loggedIn();
-  await dialogue(
-    made,
-    `C: MAIL FROM:<bob@mail.localhost>
-     S: 553 5.7.1
-     C: MAIL FROM:<alice@foreign.example>
-     S: 553 5.7.1
-     C: MAIL FROM:<ALICE@mail.localhost> AUTH=alice+40mail.localhost
-     S: 250 2.1.0
-     C: RSET
-     S: 250
-     C: MAIL FROM:<both@mail.localhost> AUTH=<>
-     S: 250 2.1.0
-     C: RSET
-     S: 250
-     C: MAIL FROM:<> AUTH=+xx
-     S: 501 5.5.4
-     C: MAIL FROM:<>
-     S: 250 2.1.0
-     C: RCPT TO:<someone@foreign.example>
-     S: 550 5.7.1 This server does not send mail
-     C: RCPT TO:<nobody@mail.localhost>
-     S: 550 5.1.1`,
-  );
-  assert.equal(made.refused[0]!.phase, 'MAIL');
 });
 
 test('every address of every From field belongs to the account', async () => {
