@@ -106,15 +106,17 @@ export class MailShard {
     const name = basename(this.#file);
     if (this.#failure !== undefined)
       return [{ what: this.#file, detail: String(this.#failure.facts.detail), repaired: false }];
+    // What the file is too broken to answer is damage as well.
+    const unreadable = (error: unknown): Damage[] => {
+      const { facts, message } = sqliteFailure(error, this.#file);
+      return [{ what: this.#file, detail: String(facts.detail ?? message), repaired: false }];
+    };
     return await this.#aside(async (scanner) => {
-      const broken = await scanner.integrity().catch((error: unknown): Damage[] => {
-        const { facts, message } = sqliteFailure(error, this.#file);
-        return [{ what: this.#file, detail: String(facts.detail ?? message), repaired: false }];
-      });
+      const broken = await scanner.integrity().catch(unreadable);
       const wrong = repair
-        ? await this.#writer.call<Damage[]>('repair', { name })
-        : await scanner.call<Damage[]>('inspect', { name }, 'scan');
-      return [...broken, ...wrong];
+        ? this.#writer.call<Damage[]>('repair', { name })
+        : scanner.call<Damage[]>('inspect', { name }, 'scan');
+      return [...broken, ...(await wrong.catch(unreadable))];
     });
   }
 

@@ -28,7 +28,7 @@ import type {
 import { readChanges } from './mail-store-changes.ts';
 import { readLiveBlobs, readOutbox } from './mail-store-lists.ts';
 import { MailShard } from './mail-store-shard.ts';
-import { receivedCommit, type SentCommitResult, sentOp } from './mail-store-wire.ts';
+import { receivedCommit, type SentCommitResult, sentOp, sortedUids } from './mail-store-wire.ts';
 
 const OPS_MAX = 1000;
 const CHANGES_LIMIT = 10_000;
@@ -103,7 +103,7 @@ export class EmbeddedMailStore implements MailStore {
   }
 
   async rows(account: AccountId, mailbox: MailboxId, uids: Uint32Array): Promise<readonly Row[]> {
-    return this.#shard(account).read((reader) => reader.rows(account, mailbox, uids));
+    return this.#shard(account).read((reader) => reader.rows(account, mailbox, sortedUids(uids)));
   }
 
   async changes(account: AccountId, mailbox: MailboxId | null, since: ModSeq, limit = CHANGES_LIMIT): Promise<Changes> {

@@ -160,19 +160,24 @@ function commitGroup(group: readonly Request[]): Answer[] {
   }
 }
 
+function checkpoint(): void {
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch {
+    // On a full disk: what is committed stays in the log, and is there after the next open.
+  }
+}
+
 async function control(request: Request): Promise<Answer> {
   try {
     if (request.name === 'open') return { id: request.id, value: await open() };
     if (request.name === 'close') {
       clearTimeout(syncTimer);
-      try {
-        if (!readOnly) {
-          setSynchronous('FULL');
-          db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-        }
-      } finally {
-        db.close();
+      if (!readOnly) {
+        setSynchronous('FULL');
+        checkpoint();
       }
+      db.close();
       return { id: request.id, value: null };
     }
     const rows = db.prepare('PRAGMA integrity_check(100)').all() as { integrity_check: string }[];

@@ -209,7 +209,7 @@ test('a mailbox without a uid left refuses messages softly', () =>
     const db = new DatabaseSync(join(folder, 'mail-0.db'));
     db.exec("UPDATE mailboxes SET uid_next = 4294967295 WHERE name = 'INBOX'");
     db.close();
-    await withStore(folder, [a], async (store) => {
+    await withStore(folder, [a], async () => {
       assert.equal(await a.why({ t: 'copy', from: INBOX, uids: uids(1, 2), to: INBOX }), 'uidsExhausted');
       assert.equal((await a.do(append())).uid, 4_294_967_295);
       assert.equal(await a.why(append()), 'uidsExhausted');
