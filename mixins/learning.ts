@@ -17,6 +17,8 @@ import { seedModel } from './seed-model.ts';
 /** Samples learned between two looks at the event loop: about 4 ms. */
 const SLICE = 40;
 const BATCH = 1_000;
+/** Recent mail without labels that a short log is learned against. */
+const RECENT = 300;
 /** Up to this many labels the whole log is learned anew, so that withdrawn labels leave no trace. */
 const REBUILD_MAX = 100_000;
 
@@ -91,6 +93,7 @@ export class LearningLoop {
       champion,
       heldOutAfter: heldOutAfter(lastSeq, champion.trainedTo),
       golden: seed.golden,
+      recent: (await stores.samples.unlabelled(RECENT)).map((sample) => sample.features),
       now: now(),
     });
     for (let after = start.trainedTo; ; ) {

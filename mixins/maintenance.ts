@@ -46,9 +46,10 @@ export async function collect(context: NodeContext): Promise<MaintenanceReport> 
 /** Jobs whose stage runs nowhere in the mesh go on without it, when its policy says so and it has been long enough. */
 export async function skipAbsentStages(broker: ServiceBroker): Promise<void> {
   const context = contextOf(broker);
+  const running = new Set(broker.registry.getServiceList({ onlyAvailable: true }).map(({ name }) => name));
   for (const spec of STAGE_TABLE) {
     if (spec.whenBroken !== 'skip' || spec.absentMsMax === null) continue;
-    if (broker.registry.hasService(spec.stage)) continue;
+    if (running.has(spec.stage)) continue;
     await skipStage(context, spec, spec.absentMsMax);
   }
 }

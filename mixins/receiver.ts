@@ -44,19 +44,6 @@ export function receiver(context: NodeContext, kind: SmtpKind): SmtpEnvironment 
     async custody(message) {
       await stores.queue.accept(message, deliveryPlan());
       metrics.accepted.inc({ protocol: kind });
-      log.info(
-        {
-          queueId: message.queueId,
-          session: message.client.session,
-          from: message.envelope.sender,
-          recipients: message.envelope.recipients.length,
-          sizeBytes: message.size,
-          remote: message.client.address,
-          protocol: message.client.protocol,
-          messageId: message.messageId,
-        },
-        'message.accepted',
-      );
     },
     refused(message) {
       metrics.refused.inc({ protocol: kind, reply: message.reply.slice(0, 3) });
