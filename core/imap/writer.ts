@@ -11,7 +11,8 @@ const FLUSH_BYTES = 64 * 1024;
 /** Longer strings go as literals: clients' line buffers are bounded. */
 const QUOTED_BYTES_MAX = 1024;
 const NO_BYTES = new Uint8Array(0);
-const DIGITS_MAX = 16;
+/** Of a 31-bit number. */
+const DIGITS_MAX = 10;
 
 export class ImapWriter {
   readonly #wire: Wire;
@@ -61,14 +62,15 @@ export class ImapWriter {
 
   /** A whole number from 0 to 2^53−1. */
   number(value: number): this {
+    if (value > 0x7fffffff) return this.ascii(String(value));
     const buffer = this.reserve(DIGITS_MAX);
     let digits = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    for (let power = 10; digits < DIGITS_MAX && value >= power; power *= 10) digits++;
     let at = this.position + digits;
     this.position = at;
     let rest = value;
     do {
-      const next = Math.floor(rest / 10);
+      const next = (rest / 10) | 0;
       buffer[--at] = 0x30 + rest - next * 10;
       rest = next;
     } while (rest > 0);
