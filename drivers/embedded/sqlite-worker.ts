@@ -132,12 +132,13 @@ function run(request: Request): Answer {
 }
 
 function runInSavepoint(request: Request): Answer {
-  savepoint.run();
+  // `get` runs them too; `run` would also read the last rowid, which FTS5's own tables take beyond 2^53.
+  savepoint.get();
   const answer = run(request);
   // A full disk may already have rolled everything back.
   if (db.isTransaction) {
     if (answer.error !== undefined) db.exec('ROLLBACK TO one');
-    release.run();
+    release.get();
   } else throw Object.assign(new Error(answer.error?.message ?? 'transaction lost'), answer.error);
   return answer;
 }
