@@ -49,11 +49,7 @@ const LOCK = {
 };
 
 /** A project folder with a lock file, and an npm that counts its runs and does what a test says. */
-async function project(
-  folder: string,
-  npm: string,
-  lock: object = LOCK,
-): Promise<(command?: string) => Promise<Ended>> {
+async function project(folder: string, npm: string): Promise<(command?: string, path?: string) => Promise<Ended>> {
   await mkdir(join(folder, 'bin'), { recursive: true });
   await writeFile(join(folder, 'package-lock.json'), JSON.stringify(LOCK));
   const script = `#!/bin/sh\necho run >> '${folder}/runs'\n${npm}\n`;
