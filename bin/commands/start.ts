@@ -14,15 +14,23 @@ const SAME_SIGNAL_MS = 500;
 /** Beyond the node's own limit: only when draining itself hangs. */
 const DRAIN_GRACE_MS = 1000;
 
+interface StartError extends NodeJS.ErrnoException {
+  readonly port?: number;
+  readonly listener?: string;
+  readonly address?: string;
+}
+
 function explainStart(error: unknown, config: Config): unknown {
-  const { code, port, name, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-  const option = `MAILMESH_${String(name).toUpperCase()}_PORT`;
+  const { code, port, listener, address } = error as StartError;
+  const option = `MAILMESH_${String(listener).toUpperCase()}_PORT`;
   if (code === 'EADDRINUSE')
     return new CommandError(
-      `port ${port} (${name}) on ${address ?? config.bind} is in use: stop what listens there, or set ${option} to another port, 0 (any free one) or off`,
+      `port ${port} (${listener}) on ${address ?? config.bind} is in use: stop what listens there, or set ${option} to another port, 0 (any free one) or off`,
     );
   if (code === 'EACCES' && port !== undefined)
-    return new CommandError(`port ${port} (${name}) may not be opened by this user: set ${option} to one above 1023`);
+    return new CommandError(
+      `port ${port} (${listener}) may not be opened by this user: set ${option} to one above 1023`,
+    );
   if (code === 'EADDRNOTAVAIL') return new CommandError(`MAILMESH_BIND: "${config.bind}": an address of this machine`);
   if (code === 'DATA_IN_USE') return new CommandError((error as Error).message);
   return error;

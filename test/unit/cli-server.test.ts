@@ -85,11 +85,11 @@ test('listeners on every address are shown as ones that can be connected to', ()
 test('a start that fails says in one line what would be right', async () => {
   const cases: [object, RegExp][] = [
     [
-      { code: 'EADDRINUSE', port: 2525, name: 'smtp', address: '127.0.0.1' },
+      { code: 'EADDRINUSE', port: 2525, listener: 'smtp', address: '127.0.0.1' },
       /^mailmesh: port 2525 \(smtp\) on 127\.0\.0\.1 is in use: .*MAILMESH_SMTP_PORT[^\n]*\n$/,
     ],
-    [{ code: 'EACCES', port: 25, name: 'smtp' }, /^mailmesh: port 25 \(smtp\) may not be opened[^\n]*\n$/],
-    [{ code: 'EADDRNOTAVAIL', port: 25, name: 'smtp' }, /^mailmesh: MAILMESH_BIND: "127\.0\.0\.1"[^\n]*\n$/],
+    [{ code: 'EACCES', port: 25, listener: 'smtp' }, /^mailmesh: port 25 \(smtp\) may not be opened[^\n]*\n$/],
+    [{ code: 'EADDRNOTAVAIL', port: 25, listener: 'smtp' }, /^mailmesh: MAILMESH_BIND: "127\.0\.0\.1"[^\n]*\n$/],
     [{ code: 'DATA_IN_USE', message: 'the data folder is in use' }, /^mailmesh: the data folder is in use\n$/],
   ];
   for (const [properties, wanted] of cases) {
