@@ -6,7 +6,7 @@
 import { domainToASCII } from 'node:url';
 import type { Address } from './envelope.ts';
 
-export interface AddressOptions {
+interface AddressOptions {
   /** Whether UTF-8 may stand in the local part and U-labels in the domain. */
   readonly smtputf8: boolean;
   /** Octets of the local part, its quoting taken off; RFC 5321 §4.5.3.1.1 unless given. */

@@ -107,6 +107,11 @@ export const REPLIES = {
   conflict: r(450, '2.0', 'Changed by someone else meanwhile', { imap: 'INUSE' }),
   invalid: r(501, '5.4', 'Value is not valid', { imap: 'CLIENTBUG' }),
   notFound: r(550, '1.1', 'Not found', { imap: 'NONEXISTENT' }),
+  // RFC 5530 §3, RFC 2180 §4.
+  expungeIssued: r(550, '2.0', 'Some of the messages no longer exist', { imap: 'EXPUNGEISSUED' }),
+  readOnly: r(550, '7.1', 'Mailbox is selected read-only'),
+  // RFC 3501 §7.1.
+  badCharset: r(504, '6.0', 'Charset is not supported', { imap: 'BADCHARSET (US-ASCII UTF-8)' }),
   forbidden: r(550, '7.1', 'Not allowed', { imap: 'NOPERM' }),
 } as const satisfies Record<string, Reply>;
 

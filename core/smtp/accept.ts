@@ -15,7 +15,7 @@ import { dateField, messageIdField, receivedField } from './trace-fields.ts';
 import { asTrouble, stackOf } from './trouble.ts';
 
 /** One reply, or in LMTP one for each accepted recipient. */
-export function answerMessage(session: SmtpSession, transaction: Transaction, key: ReplyKey, text?: string): void {
+function answerMessage(session: SmtpSession, transaction: Transaction, key: ReplyKey, text?: string): void {
   const shown = text ?? REPLIES[key].text;
   if (session.kind !== 'lmtp') session.refuse(key, shown);
   else for (const recipient of transaction.accepted) session.refuse(key, `<${recipient}> ${shown}`);

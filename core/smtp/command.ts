@@ -3,7 +3,7 @@
  * parameters of MAIL and RCPT. Exact: what the grammar does not have is null, never guessed at.
  */
 
-export interface Command {
+interface Command {
   /** In capitals; '' where the line begins with no word. */
   readonly verb: string;
   /** What stands behind the first space, without white space at the end (RFC 5321 §4.1.1 wants that tolerated). */
@@ -28,7 +28,7 @@ function trimEnd(text: string): string {
   return text.slice(0, end);
 }
 
-export interface PathArgument {
+interface PathArgument {
   /** Without the angle brackets. */
   readonly path: string;
   /** By keyword in capitals; null where there is no value. */

@@ -14,7 +14,7 @@ const BARE = /\r[^\n]|(?<!\r)\n/;
 const NOTHING = Buffer.alloc(0);
 const CRLF = Buffer.from('\r\n');
 
-export interface DataPiece {
+interface DataPiece {
   /** Bytes of the message, dots taken off; may be empty, and may share the chunk's memory. */
   readonly bytes: Buffer;
   /** Where in the chunk the data ended, behind its last CRLF; −1 while it goes on. */

@@ -108,6 +108,8 @@ export class SmtpSession {
     this.helo = null;
     this.extended = false;
     this.lineTaker = null;
+    this.account = null;
+    this.user = null;
   }
 
   /** Whether passwords may be sent now. */

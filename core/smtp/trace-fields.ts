@@ -13,7 +13,7 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 const two = (value: number): string => String(value).padStart(2, '0');
 
 /** date-time of RFC 5322 §3.3, in UTC. */
-export function formatDate(milliseconds: number): string {
+function formatDate(milliseconds: number): string {
   const date = new Date(milliseconds);
   const time = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
   const day = `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
@@ -41,7 +41,7 @@ function fold(clauses: readonly string[]): string {
   return `${text}\r\n`;
 }
 
-export interface ReceivedFacts {
+interface ReceivedFacts {
   readonly client: Client;
   readonly hostname: string;
   readonly queueId: QueueId;

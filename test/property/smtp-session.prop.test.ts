@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatAddress, normalizeAddress, parseAddress } from '../../core/mail/address.ts';
 import { parseCommand, parsePathArgument } from '../../core/smtp/command.ts';
-import { harness, PASSWORD } from '../unit/smtp-harness.ts';
+import { harness, PASSWORD } from '../support/smtp-harness.ts';
 
 const LOGIN = Buffer.from(`\0alice@mail.localhost\0${PASSWORD}`).toString('base64');
 

@@ -53,6 +53,15 @@ test("a mechanism's last word goes out as a challenge, and the empty answer ends
   }
 });
 
+test('on loopback the configuration may allow passwords in plaintext', async () => {
+  const made = harness('submission', { config: { insecureAuth: true } });
+  assert.match(await made.say('EHLO x'), /AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n$/);
+  assert.match(await made.say(`AUTH PLAIN ${ALICE}`), /^235 2\.7\.0/);
+  await made.say('STARTTLS');
+  await made.say('EHLO x');
+  assert.match(await made.say('MAIL FROM:<>'), /^530 5\.7\.0/, 'RFC 3207 §4.2: a login in plaintext is forgotten');
+});
+
 test('every address of every From field belongs to the account', async () => {
   const own = 'From: Alice <alice@mail.localhost>\r\n';
   const refused = [

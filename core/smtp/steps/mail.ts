@@ -59,29 +59,31 @@ function readSender(path: string, smtputf8: boolean): Address | 'null' | ReplyKe
   return 'senderNeedsSmtputf8';
 }
 
-async function run(session: SmtpSession, argument: string): Promise<void> {
-  const { env } = session;
+function run(session: SmtpSession, argument: string): void | Promise<void> {
+  const { env, account } = session;
   if (session.helo === null) return session.reply('greetFirst');
   if (session.transaction !== null) return session.reply('badSequence');
   const command = parsePathArgument(argument, 'FROM:');
   if (command === null) return session.reply('syntaxError');
   const parameters = readParameters(session, command.parameters);
   if (typeof parameters === 'string') return session.reply(parameters);
-  const { sizeBytes, body, smtputf8 } = parameters;
-  const address = readSender(command.path, smtputf8);
+  const address = readSender(command.path, parameters.smtputf8);
   if (typeof address === 'string' && address !== 'null') return session.reply(address);
   const sender = address === 'null' ? '' : formatAddress(address);
-  if (sizeBytes > env.config.sizeBytesMax) return refuse(session, sender, sizeBytes, 'messageTooBig');
+  if (parameters.sizeBytes > env.config.sizeBytesMax) return refuse(session, sender, parameters, 'messageTooBig');
   // RFC 6409 §6.1. The null reverse-path is anybody's: receipts of a mail client need it (RFC 8098 §2.1).
-  if (session.account !== null && address !== 'null' && !(await env.ownsAddress(session.account, address))) {
-    return refuse(session, sender, sizeBytes, 'senderNotOwned');
-  }
+  if (account === null || address === 'null') return begin(session, sender, parameters);
+  return env.ownsAddress(account, address).then((owned) => {
+    if (owned) begin(session, sender, parameters);
+    else refuse(session, sender, parameters, 'senderNotOwned');
+  });
+}
+
+function begin(session: SmtpSession, sender: string, parameters: Parameters): void {
   session.transaction = {
-    client: session.client(smtputf8),
+    client: session.client(parameters.smtputf8),
     sender,
-    smtputf8,
-    body,
-    sizeBytes,
+    ...parameters,
     accepted: [],
     recipients: new Map(),
     rcptSeen: false,
@@ -91,7 +93,7 @@ async function run(session: SmtpSession, argument: string): Promise<void> {
   session.reply('senderOk');
 }
 
-function refuse(session: SmtpSession, sender: string, size: number, key: ReplyKey): void {
+function refuse(session: SmtpSession, sender: string, { sizeBytes }: Parameters, key: ReplyKey): void {
   session.env.refused({
     queueId: session.env.newQueueId(),
     refusedAt: session.env.now(),
@@ -101,7 +103,7 @@ function refuse(session: SmtpSession, sender: string, size: number, key: ReplyKe
     client: session.client(false),
     reply: smtpReply(key),
     messageId: '',
-    size,
+    size: sizeBytes,
   });
   session.reply(key);
 }
