@@ -1,0 +1,94 @@
+/** Full-text search for administrators: all words of a query, in any mailbox, newest first; exact whatever the index lags. */
+
+import { type AccountId, contentId } from '../core/mail/ids.ts';
+import { readRange } from '../core/mail/layout.ts';
+import { bodySearchTexts, foldText, headerSearchText } from '../core/mime/search-text.ts';
+import { decodeStructure } from '../core/mime/structure-code.ts';
+import type { Content, Mailbox, Row } from '../core/ports/mail-store.ts';
+import { limitOf } from './api.ts';
+import type { MessageSummary, Page, Params } from './contracts.ts';
+import { findMailbox } from './find-message.ts';
+import { newestRows, summarizeRows } from './message-page.ts';
+import type { Stores } from './storage.ts';
+
+/** Messages looked at by one call; the cursor goes on from there. */
+const LOOKED_AT_MAX = 20_000;
+const WORDS_MAX = 10;
+/** Rows read at a time. */
+const STRIDE = 500;
+
+/** `mailbox id:uid` of the last message looked at. */
+function parseCursor(cursor: string | undefined): { mailbox: string; uid: number } | null {
+  if (cursor === undefined) return null;
+  const at = cursor.indexOf(':');
+  return { mailbox: cursor.slice(0, at), uid: Number(cursor.slice(at + 1)) };
+}
+
+export async function searchMessages(
+  stores: Stores,
+  account: AccountId,
+  request: Params<'message.search'>,
+): Promise<Page<MessageSummary>> {
+  const words = foldText(request.query).split(/\s+/).filter(Boolean).slice(0, WORDS_MAX);
+  const narrowed = await stores.search.candidates(account, 'text', words);
+  const all =
+    request.mailbox === undefined
+      ? await stores.mail.mailboxes(account)
+      : [await findMailbox(stores.mail, account, request.mailbox)];
+  const from = parseCursor(request.cursor);
+  const start =
+    from === null
+      ? 0
+      : Math.max(
+          0,
+          all.findIndex((mailbox) => mailbox.id === from.mailbox),
+        );
+  const isCandidate = (row: Row): boolean =>
+    narrowed === null || row.created > narrowed.mark || narrowed.contents.has(contentId(row.content));
+
+  const items: MessageSummary[] = [];
+  let looked = 0;
+  for (const mailbox of all.slice(start)) {
+    let before = from?.mailbox === mailbox.id ? from.uid : Number.POSITIVE_INFINITY;
+    for (;;) {
+      const rows = await newestRows(stores, account, mailbox, before, STRIDE);
+      for (const row of rows) {
+        before = row.uid;
+        if (!isCandidate(row)) continue;
+        looked++;
+        const summary = await matching(stores, account, mailbox, row, words);
+        if (summary !== null) items.push(summary);
+        if (items.length === limitOf(request) || looked === LOOKED_AT_MAX)
+          return { items, cursor: `${mailbox.id}:${before}` };
+      }
+      if (rows.length < STRIDE) break;
+    }
+  }
+  return { items, cursor: null };
+}
+
+async function matching(
+  stores: Stores,
+  account: AccountId,
+  mailbox: Mailbox,
+  row: Row,
+  words: readonly string[],
+): Promise<MessageSummary | null> {
+  const [content] = await stores.mail.contents(account, [row.content], ['layout', 'size', 'structure']);
+  if (content === undefined || !(await holdsAll(stores, content, words))) return null;
+  const [summary] = await summarizeRows(stores, account, [row], () => mailbox.name);
+  return summary ?? null;
+}
+
+async function holdsAll(stores: Stores, content: Content, words: readonly string[]): Promise<boolean> {
+  const root = decodeStructure(content.structure);
+  const read = (start: number, end: number) => readRange(stores.blobs, content.layout, start, end);
+  const header = headerSearchText(await read(0, root.bodyStart));
+  let missing = words.filter((word) => !header.includes(word));
+  if (missing.length === 0) return true;
+  for await (const text of bodySearchTexts(root, read)) {
+    missing = missing.filter((word) => !text.includes(word));
+    if (missing.length === 0) return true;
+  }
+  return false;
+}

@@ -1,0 +1,134 @@
+/**
+ * Fills the search index behind the mail: accounts that changed are caught up with in batches once they have been quiet
+ * for a moment, so delivering never waits for it. What is not indexed yet is searched on the messages themselves.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { AccountId, ContentId } from '../core/mail/ids.ts';
+import { readRange } from '../core/mail/layout.ts';
+import { bodySearchTexts, headerSearchText } from '../core/mime/search-text.ts';
+import { decodeStructure } from '../core/mime/structure-code.ts';
+import type { Content } from '../core/ports/mail-store.ts';
+import type { SearchDocument } from '../core/ports/search-store.ts';
+import type { Stores } from './storage.ts';
+
+/** An account is caught up with after this much quiet, or when it has waited for LONGEST_MS. */
+const QUIET_MS = 2_000;
+const LONGEST_MS = 20_000;
+const BATCH = 200;
+/** Characters of one document that are indexed; a longer one is always a candidate. */
+const BODY_CHARACTERS_MAX = 1024 * 1024;
+const PART_BYTES_MAX = 2 * 1024 * 1024;
+const ACCOUNTS_PAGE = 1_000;
+
+interface Waiting {
+  readonly since: number;
+  at: number;
+}
+
+export class SearchIndexer {
+  readonly #stores: Stores;
+  readonly #now: () => number;
+  readonly #failed: (error: unknown) => void;
+  readonly #waiting = new Map<AccountId, Waiting>();
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(stores: Stores, now: () => number, failed: (error: unknown) => void) {
+    this.#stores = stores;
+    this.#now = now;
+    this.#failed = failed;
+  }
+
+  /** Something of the account was committed. */
+  changed(account: AccountId): void {
+    const now = this.#now();
+    const waiting = this.#waiting.get(account);
+    if (waiting === undefined) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
+    else waiting.at = Math.min(now + QUIET_MS, waiting.since + LONGEST_MS);
+    this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
+  }
+
+  /** After a start: whoever changed while nobody listened. */
+  async catchUp(): Promise<void> {
+    for (let cursor: AccountId | null = null; !this.#stopped; ) {
+      const accounts: readonly AccountId[] = await this.#stores.mail.accounts(cursor, ACCOUNTS_PAGE);
+      for (const account of accounts) {
+        const state = await this.#stores.mail.account(account);
+        if (state !== undefined && state.modSeq > (await this.#stores.search.mark(account))) this.changed(account);
+      }
+      if (accounts.length < ACCOUNTS_PAGE) return;
+      cursor = accounts.at(-1)!;
+      await nextTurn();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+
+  #wake(): void {
+    this.#timer = undefined;
+    if (this.#stopped) return;
+    this.#working = this.#work()
+      .catch(this.#failed)
+      .finally(() => {
+        this.#working = undefined;
+        if (this.#waiting.size > 0 && !this.#stopped) this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
+      });
+  }
+
+  async #work(): Promise<void> {
+    for (const [account, { at }] of this.#waiting) {
+      if (this.#stopped) return;
+      if (at > this.#now()) continue;
+      this.#waiting.delete(account);
+      await this.#index(account);
+    }
+  }
+
+  async #index(account: AccountId): Promise<void> {
+    const { mail, search } = this.#stores;
+    for (let since = await search.mark(account); !this.#stopped; ) {
+      const { changed, upTo, tooOld } = await mail.changes(account, null, since, BATCH);
+      // Behind the history floor only expunges are lost, and they need no index.
+      const fresh = changed.filter((row) => tooOld || row.created > since);
+      const ids = [...new Set(fresh.map((row) => row.content))];
+      const documents: SearchDocument[] = [];
+      for (const content of await mail.contents(account, ids, ['layout', 'size', 'structure'])) {
+        if (content === undefined) continue;
+        documents.push(await this.#document(account, content));
+        await nextTurn();
+        if (this.#stopped) return;
+      }
+      await search.index(documents, [{ account, mark: upTo }]);
+      if (upTo === since || changed.length === 0) return;
+      since = upTo;
+    }
+  }
+
+  async #document(account: AccountId, content: Content): Promise<SearchDocument> {
+    const root = decodeStructure(content.structure);
+    const read = (start: number, end: number) => readRange(this.#stores.blobs, content.layout, start, end);
+    const header = headerSearchText(await read(0, root.bodyStart));
+    const texts: string[] = [];
+    let length = 0;
+    let truncated = false;
+    for await (const text of bodySearchTexts(root, read, PART_BYTES_MAX)) {
+      if (length + text.length > BODY_CHARACTERS_MAX) truncated = true;
+      else texts.push(text);
+      length += text.length;
+      if (truncated) break;
+    }
+    const cut = truncated || largestPart(root) > PART_BYTES_MAX;
+    return { account, content: content.id as ContentId, header, body: texts.join('\n'), truncated: cut };
+  }
+}
+
+function largestPart(root: ReturnType<typeof decodeStructure>): number {
+  const nested = root.message === null ? root.children : [root.message.part];
+  return Math.max(root.type === 'text' ? root.bodyEnd - root.bodyStart : 0, ...nested.map(largestPart));
+}
