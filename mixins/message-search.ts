@@ -2,7 +2,7 @@
 
 import { type AccountId, contentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
-import { bodySearchTexts, foldText, headerSearchText } from '../core/mime/search-text.ts';
+import { bodyText, foldedFields, foldedHeader, foldText } from '../core/mime/search-text.ts';
 import { decodeStructure } from '../core/mime/structure-code.ts';
 import type { Content, Mailbox, Row } from '../core/ports/mail-store.ts';
 import { limitOf } from './api.ts';
@@ -80,13 +80,13 @@ async function matching(
   return summary ?? null;
 }
 
-async function holdsAll(stores: Stores, content: Content, words: readonly string[]): Promise<boolean> {
+async function holdsAll({ blobs }: Stores, content: Content, words: readonly string[]): Promise<boolean> {
   const root = decodeStructure(content.structure);
-  const read = (start: number, end: number) => readRange(stores.blobs, content.layout, start, end);
-  const header = headerSearchText(await read(0, root.bodyStart));
+  const header = foldedHeader(foldedFields(await readRange(blobs, content.layout, 0, root.bodyStart)));
   let missing = words.filter((word) => !header.includes(word));
   if (missing.length === 0) return true;
-  for await (const text of bodySearchTexts(root, read)) {
+  // A word of a part that comes in several pieces is not cut: pieces end at line ends.
+  for await (const { text } of bodyText(blobs, content.layout, root)) {
     missing = missing.filter((word) => !text.includes(word));
     if (missing.length === 0) return true;
   }

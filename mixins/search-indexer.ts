@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AccountId, ContentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
-import { bodySearchTexts, headerSearchText } from '../core/mime/search-text.ts';
+import { bodyText, foldedFields, foldedHeader } from '../core/mime/search-text.ts';
 import { decodeStructure } from '../core/mime/structure-code.ts';
 import type { Content } from '../core/ports/mail-store.ts';
 import type { SearchDocument } from '../core/ports/search-store.ts';
@@ -18,7 +18,6 @@ const LONGEST_MS = 20_000;
 const BATCH = 200;
 /** Characters of one document that are indexed; a longer one is always a candidate. */
 const BODY_CHARACTERS_MAX = 1024 * 1024;
-const PART_BYTES_MAX = 2 * 1024 * 1024;
 const ACCOUNTS_PAGE = 1_000;
 
 interface Waiting {
@@ -111,24 +110,15 @@ export class SearchIndexer {
   }
 
   async #document(account: AccountId, content: Content): Promise<SearchDocument> {
+    const { blobs } = this.#stores;
     const root = decodeStructure(content.structure);
-    const read = (start: number, end: number) => readRange(this.#stores.blobs, content.layout, start, end);
-    const header = headerSearchText(await read(0, root.bodyStart));
-    const texts: string[] = [];
-    let length = 0;
-    let truncated = false;
-    for await (const text of bodySearchTexts(root, read, PART_BYTES_MAX)) {
-      if (length + text.length > BODY_CHARACTERS_MAX) truncated = true;
-      else texts.push(text);
-      length += text.length;
-      if (truncated) break;
+    const header = foldedHeader(foldedFields(await readRange(blobs, content.layout, 0, root.bodyStart)));
+    let body = '';
+    for await (const { text, first } of bodyText(blobs, content.layout, root)) {
+      if (body.length + text.length > BODY_CHARACTERS_MAX)
+        return { account, content: content.id as ContentId, header, body, truncated: true };
+      body += first && body !== '' ? `\n${text}` : text;
     }
-    const cut = truncated || largestPart(root) > PART_BYTES_MAX;
-    return { account, content: content.id as ContentId, header, body: texts.join('\n'), truncated: cut };
+    return { account, content: content.id as ContentId, header, body, truncated: false };
   }
-}
-
-function largestPart(root: ReturnType<typeof decodeStructure>): number {
-  const nested = root.message === null ? root.children : [root.message.part];
-  return Math.max(root.type === 'text' ? root.bodyEnd - root.bodyStart : 0, ...nested.map(largestPart));
 }
