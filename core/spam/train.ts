@@ -34,8 +34,10 @@ export interface TrainerOptions {
 }
 
 /** A short log is learned several times, so that one user's few labels show. */
-const REPEAT_MAX = 8;
+const REPEAT_MAX = 16;
 const REPEAT_BELOW = 1500;
+/** In the first pass: enough that no length of log forgets what is beyond doubt. */
+const REHEARSE_EVERY = 10;
 /** Labels that are judged once more at the end: the newest. */
 const KEPT_MAX = REPEAT_BELOW;
 const SLICE = 250;
@@ -113,6 +115,7 @@ export class Trainer {
       }
       if (this.#seen >= REPEAT_BELOW || !this.#settled(label, logit))
         this.#learner.learn(this.#decoder, this.#logits, label, weight);
+      if (this.#seen % REHEARSE_EVERY === 0) this.#background.rehearse(sample.features);
       this.#learned++;
       this.#labelWeight += weight;
       this.#keep({ label, features: sample.features, weight });
