@@ -33,19 +33,21 @@ interface Begun {
 class ImapEngine implements Engine {
   readonly #session: ImapSession;
   readonly #startedAt: number;
+  #lastFedAt: number;
   #badInARow = 0;
   #done: Promise<void> = Promise.resolve();
 
   constructor(env: ImapEnvironment, wire: Wire) {
     this.#session = new ImapSession(env, wire);
     this.#startedAt = env.now();
+    this.#lastFedAt = this.#startedAt;
   }
 
   get idleTimeoutMs(): number {
-    const { config, now } = this.#session.env;
+    const { config } = this.#session.env;
     if (this.#session.state !== 'not-authenticated') return config.idleTimeoutMs;
     // Before login the time counts from the start, so that a byte now and then keeps no connection open.
-    return Math.min(config.loginTimeoutMs, Math.max(1, this.#startedAt + config.loginTimeoutMs - now()));
+    return Math.max(1, config.loginTimeoutMs - Math.max(0, this.#lastFedAt - this.#startedAt));
   }
 
   start(): void {
@@ -55,6 +57,7 @@ class ImapEngine implements Engine {
   }
 
   feed(bytes: Uint8Array): Promise<void> {
+    this.#lastFedAt = this.#session.env.now();
     return this.#session.input.feed(bytes);
   }
 
@@ -179,6 +182,7 @@ class ImapEngine implements Engine {
   }
 
   async #complete({ tag, spec }: Begun, run: () => Promise<Completion>): Promise<void> {
+    this.#session.tag = tag;
     try {
       const { code, text, after } = await run();
       this.#badInARow = 0;

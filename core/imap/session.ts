@@ -30,6 +30,8 @@ export class ImapSession {
   readonly enabled: Enabled = { condstore: false, qresync: false, utf8: false };
   /** The name logged in with; '' before. */
   user = '';
+  /** Of the command that runs; ESEARCH responses name it (RFC 4466 §2.6.2). */
+  tag = '';
   /** Nothing more is read: the connection is closed once what is written has left. */
   closing = false;
   #account: AccountId | null = null;
