@@ -11,7 +11,7 @@ import { COLUMN_ITEMS, type ColumnItem, writeRows } from './fetch-columns.ts';
 import type { FlagTable } from './flag-table.ts';
 import type { ColumnsWatcher, MailboxColumns } from './mailbox-columns.ts';
 import { type SeqRange, seqRanges, uidRanges } from './message-set.ts';
-import type { Rows } from './packed-rows.ts';
+import { lowerBound, type Rows } from './packed-rows.ts';
 import { RecentUids } from './recent-uids.ts';
 import { SeqMap } from './seq-map.ts';
 import { formatSequenceSet, type SequenceSet } from './sequence-set.ts';
@@ -35,8 +35,9 @@ export class MailboxView implements ColumnsWatcher {
   readonly #cache: ColumnsCache;
   /** Flag changes up to this modSeq have been told … */
   #toldModSeq: number;
-  /** … and those of these commits, which were the session's own. */
-  readonly #ownModSeqs = new Set<number>();
+  #settledModSeq: number;
+  /** … and of these messages what these commits, the session's own, left behind: uids ascending, by modSeq. */
+  readonly #own = new Map<number, Uint32Array>();
   #toldTable: FlagTable;
   #toldKeywords = 0;
   #closed = false;
@@ -56,6 +57,7 @@ export class MailboxView implements ColumnsWatcher {
     this.map = new SeqMap(columns.rows);
     this.map.tell(columns.rows.lastUid);
     this.#toldModSeq = columns.modSeq;
+    this.#settledModSeq = columns.modSeq;
     this.#toldTable = columns.rows.table;
     columns.watch(this);
     if (this.readOnly) this.recent.add(columns.recentUid, Number.POSITIVE_INFINITY);
@@ -66,9 +68,9 @@ export class MailboxView implements ColumnsWatcher {
     return this.map.count;
   }
 
-  /** HIGHESTMODSEQ as it may be told when everything else has been. */
+  /** HIGHESTMODSEQ for this client: nothing up to it is still to be told, expunges included. */
   get highestModSeq(): number {
-    return this.columns.modSeq;
+    return this.#settledModSeq;
   }
 
   /** The messages that a command names, as ranges of sequence numbers. */
@@ -96,15 +98,19 @@ export class MailboxView implements ColumnsWatcher {
     return uids;
   }
 
-  /** Changes with this modSeq are the session's own and have been answered. */
-  own(modSeq: number): void {
-    this.#ownModSeqs.add(modSeq);
+  /** The client has been told the flags that these messages (ascending) have at `modSeq`. */
+  own(modSeq: number, uids: Uint32Array): void {
+    this.#own.set(modSeq, uids);
   }
 
   /** Whether another's change to a row has still to be told. */
   isPending(rows: Rows, row: number): boolean {
     const modSeq = rows.modSeqs[row]!;
-    return modSeq > this.#toldModSeq && !this.#ownModSeqs.has(modSeq);
+    if (modSeq <= this.#toldModSeq) return false;
+    const own = this.#own.get(modSeq);
+    if (own === undefined) return true;
+    const uid = rows.uids[row]!;
+    return own[lowerBound(own, own.length, uid)] !== uid;
   }
 
   gone(rows: Rows): void {
@@ -132,6 +138,7 @@ export class MailboxView implements ColumnsWatcher {
     this.writeFlagLists(false);
     await this.#writeChangedFlags();
     this.#writeNew();
+    if (this.map.ghosts === null) this.#settledModSeq = this.#toldModSeq;
   }
 
   /** FLAGS and PERMANENTFLAGS, when there are keywords that the client has not seen (or `always`). */
@@ -179,7 +186,7 @@ export class MailboxView implements ColumnsWatcher {
       }
     }
     this.#toldModSeq = target;
-    for (const modSeq of this.#ownModSeqs) if (modSeq <= target) this.#ownModSeqs.delete(modSeq);
+    for (const modSeq of this.#own.keys()) if (modSeq <= target) this.#own.delete(modSeq);
   }
 
   /** What unsolicited FETCH responses hold (RFC 7162 §3.2.4). */

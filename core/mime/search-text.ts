@@ -3,7 +3,7 @@
  * the same text, so that what it leaves out can't match. Large parts are decoded piece by piece, cut at line ends.
  */
 
-import { type Layout, readLayout, readRange, type RangeReader } from '../mail/layout.ts';
+import { type Layout, type RangeReader, readLayout, readRange } from '../mail/layout.ts';
 import { decodeCharset } from './charset.ts';
 import { decodeHeaderText } from './encoded-word.ts';
 import { fieldValue, parseHeader } from './header.ts';
