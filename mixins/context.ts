@@ -21,6 +21,8 @@ export interface NodeContext {
   readonly tls: TlsKeeper;
   readonly authenticator: Authenticator;
   readonly readiness: Readiness;
+  /** Resolves when the node is set up and listeners may accept. */
+  readonly doorsOpen: Promise<void>;
   readonly now: () => number;
 }
 

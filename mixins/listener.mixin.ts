@@ -18,11 +18,14 @@ export function listenerMixin(
       for (const spec of specs) context.readiness.expect(`listener ${spec.name}`);
       const open = specs.map((spec) => new Listener(context, spec));
       this.open = open;
+      await context.doorsOpen;
       await Promise.all(open.map((listener) => listener.listen()));
     },
     async stopped() {
       const { config } = contextOf(this.broker);
-      await Promise.all((this.open as readonly Listener[]).map((listener) => listener.drain(config.drainTimeoutMs)));
+      await Promise.all(
+        ((this.open ?? []) as readonly Listener[]).map((listener) => listener.drain(config.drainTimeoutMs)),
+      );
     },
   };
 }

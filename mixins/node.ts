@@ -81,6 +81,10 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
       waitMaxMs: config.authBackoffMsMax,
     }),
   );
+  let openDoors = (): void => undefined;
+  const doorsOpen = new Promise<void>((resolve) => {
+    openDoors = resolve;
+  });
   const context: NodeContext = {
     config,
     version: VERSION,
@@ -91,6 +95,7 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
     tls,
     authenticator,
     readiness,
+    doorsOpen,
     now,
   };
   const broker = new ServiceBroker(brokerOptions(config, `${hostname()}-${process.pid}-${base32(randomBytes(4))}`));
@@ -106,8 +111,15 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
   try {
     if (options.roles === 'all') await tls.open(now());
     for (const name of namesOf(options.roles)) broker.createService(await loadService(name));
-    await broker.start();
-    const first = options.roles === 'all' ? await firstStart(broker, config) : null;
+    const started = broker.start();
+    let first: FirstStart | null = null;
+    if (options.roles === 'all') {
+      // Nobody may be told that an account does not exist while it is being made: listeners open last.
+      await Promise.race([started, broker.waitForServices(['mailbox', 'domain', 'account'])]);
+      first = await firstStart(broker, config);
+      openDoors();
+    }
+    await started;
     readiness.set('services', true);
     metrics.ready.set(1);
     return {

@@ -57,6 +57,7 @@ export const service: ServiceSchema = {
     route({ [`GET ${RAW}/:uid/raw`]: rawGet(broker), [`POST ${RAW}/raw`]: rawPut(broker) }, false);
     route({ ...operationRoutes(broker), ...shown, ...byAction }, { json: { limit: BODY_BYTES_MAX } });
 
+    await context.doorsOpen;
     const servers: Server[] = [await openControl(broker)];
     this.servers = servers;
     const { httpPort: port, bind: host } = context.config;
