@@ -26,7 +26,7 @@ export interface LoadedModel {
   readonly artefact: Artefact;
 }
 
-export interface SpamStageDependencies {
+interface SpamStageDependencies {
   /** The model in use now: read once per message. */
   model(): LoadedModel;
   /** The user's labels in force about one sender. */
@@ -36,7 +36,7 @@ export interface SpamStageDependencies {
 }
 
 /** One recipient's verdict, for placement. */
-export interface RecipientVerdict extends Decision {
+interface RecipientVerdict extends Decision {
   readonly account: AccountId;
 }
 
@@ -64,8 +64,7 @@ const RECIPIENTS_LISTED_MAX = 60;
 const REASONS = 3;
 
 /** Which version decided, as people and header fields name it: `v12/abcdef12`. */
-export const modelName = (model: Pick<LoadedModel, 'id' | 'version'>): string =>
-  `v${model.version}/${model.id.slice(0, 8)}`;
+const modelName = (model: Pick<LoadedModel, 'id' | 'version'>): string => `v${model.version}/${model.id.slice(0, 8)}`;
 
 export function makeSpamStage(dependencies: SpamStageDependencies): StageHandler {
   const extractor = new Extractor();

@@ -48,11 +48,14 @@ const MAGIC = Buffer.from('MMSPAM1\n', 'latin1');
 const STEPS = 32_767;
 const HEAD_BYTES_MAX = 64 * 1024;
 
-const greatest = (weights: Float32Array): number => {
+function greatest(weights: Float32Array): number {
   let most = 0;
-  for (let i = 0; i < weights.length; i++) most = Math.max(most, Math.abs(weights[i]!));
+  for (let i = 0; i < weights.length; i++) {
+    const size = Math.abs(weights[i]!);
+    if (size > most) most = size;
+  }
   return most;
-};
+}
 
 /** Bytes of a model. `coarse` keeps fewer steps per group (and so packs smaller), dropping weights below one. */
 export function encodeArtefact(artefact: Artefact, coarse = STEPS): Uint8Array {
@@ -86,13 +89,14 @@ export function encodeArtefact(artefact: Artefact, coarse = STEPS): Uint8Array {
   planes.set(artefact.squares, total * 2);
   let at = 0;
   for (let group = 0; group < weights.groups.length; group++) {
-    const scale = scales[group]!;
-    for (const weight of weights.groups[group]!) {
-      const step = scale === 0 ? 0 : Math.round(weight / scale);
+    const values = weights.groups[group]!;
+    const perUnit = scales[group] === 0 ? 0 : 1 / scales[group]!;
+    for (let i = 0; i < values.length; i++, at++) {
+      if (values[i] === 0) continue;
+      const step = Math.round(values[i]! * perUnit);
       const zigzag = step < 0 ? -2 * step - 1 : 2 * step;
       planes[at] = zigzag & 255;
       planes[total + at] = zigzag >>> 8;
-      at++;
     }
   }
   const length = Buffer.alloc(4);

@@ -9,7 +9,7 @@ import type { Combiner, Score, Weights } from './model.ts';
 import { CONTENT, HEADER, RAW, ROUTE, SIGNAL, TEXT } from './schema.ts';
 import { signalPhrase } from './signal-words.ts';
 
-export interface Reason {
+interface Reason {
   readonly words: string;
   /** Share of the combined logit: positive towards spam. */
   readonly logit: number;

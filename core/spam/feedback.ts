@@ -10,7 +10,7 @@ import type { Role } from '../ports/mail-store.ts';
 import type { Label, LabelSource, StoredLabel } from '../ports/sample-store.ts';
 
 /** A message as it was before the operation. */
-export interface AffectedMessage {
+interface AffectedMessage {
   readonly content: ContentId;
   /** Needed for `store` only. */
   readonly flags: FlagSet;
@@ -51,7 +51,7 @@ export interface CommitContext {
  * spam, ham: the user says so. notSpam, notHam: the user took the mark off, which withdraws that label and is nothing
  * where there was none. withdrawn: takes back whatever was said.
  */
-export type Wish = 'spam' | 'ham' | 'notSpam' | 'notHam' | 'withdrawn';
+type Wish = 'spam' | 'ham' | 'notSpam' | 'notHam' | 'withdrawn';
 
 /** Payload of an outbox entry of the topic `feedback`; `key` is the entry's key. */
 export interface LabelIntent {

@@ -62,6 +62,8 @@ export interface GateInput {
   /** The labels trained on, judged afterwards. */
   readonly fit: Comparison;
   readonly golden: Comparison;
+  /** Labels that the champion was trained on. */
+  readonly championLabels: number;
 }
 
 export interface GateResult {
@@ -76,7 +78,7 @@ const HELD_OUT_MIN = 20;
 /** Share of golden messages that may newly be misjudged at p = .5: local spam differs from the seed's, wanted mail is safe. */
 const GOLDEN_LOSS = 0.25;
 
-export function gate({ heldOut, fit, golden }: GateInput): GateResult {
+export function gate({ heldOut, fit, golden, championLabels }: GateInput): GateResult {
   const metrics = {
     heldOut: heldOut.count,
     heldOutErrors: heldOut.candidateErrors,
@@ -91,7 +93,10 @@ export function gate({ heldOut, fit, golden }: GateInput): GateResult {
     goldenNewFalsePositives: golden.newFalsePositives,
   };
   const answer = (accept: boolean, reason: string): GateResult => ({ accept, reason, metrics });
-  if (fit.count === 0) return answer(false, 'there are no labels to learn from');
+  if (fit.count === 0)
+    return championLabels > 0
+      ? answer(true, 'every label was withdrawn: back to the model without them')
+      : answer(false, 'there are no labels to learn from');
   if (golden.newFalsePositives > 0)
     return answer(false, `${golden.newFalsePositives} golden wanted messages would newly go to Junk`);
   const missed = golden.newErrors - golden.newFalsePositives;

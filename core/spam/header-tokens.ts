@@ -11,7 +11,7 @@ import { isTraceField } from './trace-fields.ts';
 import type { Field } from './view.ts';
 import { eachWord, type WordVisitor } from './words.ts';
 
-export interface HeaderInput {
+interface HeaderInput {
   readonly fields: readonly Field[];
   readonly sender: Sender;
   /** Normalised. */

@@ -17,8 +17,12 @@ export const HYPER: Hyper = { rates: [0.03, 0.3, 0.07, 0.03, 0.3, 0.4] };
 
 /** Squared errors that a feature nobody has seen begins with. */
 const INITIAL = 0.1;
-/** Stored sums are levels of 2^(1/8): a byte reaches from INITIAL to 2^31 times that. */
-const LEVELS_PER_OCTAVE = 8;
+/**
+ * Stored sums are rounded to the exponent and three bits of the mantissa of sum / INITIAL as a Float32: a byte reaches
+ * from INITIAL to 2^31 times that, and no library's logarithm has a say in a model's bytes.
+ */
+const MANTISSA_DROPPED = 20;
+const LEVEL_OF_ONE = 127 << 3;
 /** Errors below this move no weight in a way that a verdict could show. */
 const ERROR_MIN = 1e-4;
 
@@ -79,16 +83,29 @@ export class Learner {
 
   levels(): SquareLevels {
     const levels = noSquares();
+    const one = new Float32Array(1);
+    const bits = new Int32Array(one.buffer);
     let at = 0;
-    for (const squares of this.#squares)
-      for (const square of squares)
-        levels[at++] =
-          square <= INITIAL ? 0 : Math.min(255, Math.round(LEVELS_PER_OCTAVE * Math.log2(square / INITIAL)));
+    for (const squares of this.#squares) {
+      for (let i = 0; i < squares.length; i++, at++) {
+        if (squares[i]! <= INITIAL_STORED) continue;
+        one[0] = squares[i]! / INITIAL;
+        const level = ((bits[0]! + (1 << (MANTISSA_DROPPED - 1))) >> MANTISSA_DROPPED) - LEVEL_OF_ONE;
+        levels[at] = Math.min(255, level);
+      }
+    }
     return levels;
   }
 }
 
-const SQUARES = Float32Array.from({ length: 256 }, (_, level) => INITIAL * 2 ** (level / LEVELS_PER_OCTAVE));
+/** As a Float32, which is what squares are kept in. */
+const INITIAL_STORED = Math.fround(INITIAL);
+
+/** Sum of squares of each level. */
+const SQUARES = Float32Array.from({ length: 256 }, (_, level) => {
+  const bits = Int32Array.of((LEVEL_OF_ONE + level) << MANTISSA_DROPPED);
+  return INITIAL * new Float32Array(bits.buffer)[0]!;
+});
 
 function descend(
   weights: Float32Array,

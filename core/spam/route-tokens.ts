@@ -9,7 +9,7 @@ import { KIND } from './kinds.ts';
 import { domainOf, organisationOf } from './sender.ts';
 import type { Field } from './view.ts';
 
-export interface RouteInput {
+interface RouteInput {
   readonly fields: readonly Field[];
   readonly envelopeSender: string | null;
   readonly helo: string | null;

@@ -21,10 +21,10 @@ export const ROUTE = 4;
 export const SIGNAL = 5;
 
 /** The hashed groups have 2^18 buckets: as good as 2^22 for mail, and a model's group fits a processor's cache. */
-export const BUCKET_BITS = 18;
-export const BUCKETS = 1 << BUCKET_BITS;
+const BUCKET_BITS = 18;
+const BUCKETS = 1 << BUCKET_BITS;
 
-export const ROUTE_BUCKETS = 1 << 16;
+const ROUTE_BUCKETS = 1 << 16;
 
 /** Steps of a signal; step 0 means unknown or usual and is no feature, so a signal that was not measured says nothing. */
 export const SIGNAL_STEPS = 8;
@@ -87,7 +87,7 @@ export const SIGNALS = [
 export type Signal = (typeof SIGNALS)[number];
 export const ENVIRONMENT_SIGNALS = SIGNALS.indexOf('messageIdShape');
 
-export const SIGNAL_BUCKETS = SIGNALS.length * SIGNAL_STEPS;
+const SIGNAL_BUCKETS = SIGNALS.length * SIGNAL_STEPS;
 
 /** Number of buckets of each group, by its place in GROUPS. */
 export const GROUP_BUCKETS: readonly number[] = [BUCKETS, BUCKETS, BUCKETS, BUCKETS, ROUTE_BUCKETS, SIGNAL_BUCKETS];

@@ -30,7 +30,7 @@ const FREEMAIL = new Set(
 );
 
 /** Everyone's addresses live here, so the domain says nothing about the person. */
-export const isFreemail = (organisation: string): boolean => FREEMAIL.has(organisation);
+const isFreemail = (organisation: string): boolean => FREEMAIL.has(organisation);
 
 /** The first address in a From value with one byte per character: in angle brackets, or the first word with an @. */
 export function addressIn(value: string): string {

@@ -12,7 +12,7 @@ import { addressIn, domainOf, organisationOf, type Sender } from './sender.ts';
 import { isTraceField } from './trace-fields.ts';
 import type { MessageView } from './view.ts';
 
-export interface SignalInput {
+interface SignalInput {
   readonly view: MessageView;
   readonly sender: Sender;
   readonly subject: string;

@@ -16,12 +16,12 @@ import { combine, sigmoid } from './model.ts';
 import { SampleWeigher } from './sample-weight.ts';
 import { SCHEMA } from './schema.ts';
 
-export interface TrainerOptions {
+interface TrainerOptions {
   /** The weights to start from: the seed's for a rebuild of the whole log, the champion's to learn new labels only. */
   readonly start: Artefact;
   readonly startId: ModelId | null;
   /** What the candidate is compared with. */
-  readonly champion: Judge;
+  readonly champion: Judge & Pick<Artefact, 'labels'>;
   /** Labels behind this place of the log are judged before they are learned. See `heldOutAfter`. */
   readonly heldOutAfter: number;
   /** Stored features of messages whose verdict is beyond doubt. */
@@ -172,7 +172,12 @@ export class Trainer {
         labels: start.labels + this.#learned,
         labelWeight: start.labelWeight + this.#labelWeight,
       },
-      gate: { heldOut: this.#heldOut, fit: this.#fit, golden: this.#golden },
+      gate: {
+        heldOut: this.#heldOut,
+        fit: this.#fit,
+        golden: this.#golden,
+        championLabels: this.#options.champion.labels,
+      },
     };
   }
 

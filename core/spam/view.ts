@@ -34,7 +34,7 @@ export interface Attachment {
   readonly filename: string;
 }
 
-export interface TextPart {
+interface TextPart {
   readonly html: HtmlText | null;
   /** Decoded text; of HTML what is shown. */
   readonly text: string;

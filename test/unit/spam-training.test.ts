@@ -91,8 +91,15 @@ test('withdrawn labels and features of another schema are not learned, but passe
   assert.deepEqual([artefact.labels, artefact.trainedTo], [0, 2]);
 });
 
-test('no labels, no candidate', () => {
+test('no labels, no candidate; withdrawing the last one goes back to the model without it', () => {
   assert.equal(train(seed, []).gate.accept, false);
+  const { artefact } = train(seed, [sample(1, 'spam')]);
+  const options = { start: seed, startId: null, golden, recent: [], now: NOW, heldOutAfter: 1 };
+  const trainer = new Trainer({ ...options, champion: artefact });
+  while (trainer.more());
+  const result = trainer.result();
+  assert.equal(gate(result.gate).accept, true);
+  assert.equal(p(result.artefact, featuresOf('spam', 1)), p(seed, featuresOf('spam', 1)));
 });
 
 test('held out is the newest fifth, of what the champion has not learned', () => {
@@ -118,7 +125,7 @@ function comparison(rows: readonly (readonly ['spam' | 'ham', number, number])[]
 const many = (row: readonly ['spam' | 'ham', number, number], n = 25) =>
   comparison(Array.from({ length: n }, () => row));
 const judge = (heldOut: Comparison, fit = many(['spam', 0.9, 0.9]), goldens = many(['ham', 0.1, 0.1])): GateResult =>
-  gate({ heldOut, fit, golden: goldens });
+  gate({ heldOut, fit, golden: goldens, championLabels: 10 });
 
 test('the gate accepts what is not worse and refuses more errors or false positives', () => {
   assert.equal(judge(many(['spam', 0.2, 0.9])).accept, true);
