@@ -109,15 +109,14 @@ async function deliver(
   return { recipient: name, at, outcome: 'delivered', mailbox: placement.name, uid: result.uid, detail: placement.why };
 }
 
-/** As the placement stage wrote it; a mailbox that is gone since then, or a stage that was skipped, is decided anew. */
+/** As the placement stage wrote it; where it wrote nothing, or an earlier try failed on it, it is decided anew. */
 async function placementOf(
   { stores, config }: NodeContext,
   job: Job,
   recipient: Recipient,
 ): Promise<Placement | undefined> {
-  const mailboxes = await stores.mail.mailboxes(recipient.account);
   const listed = (job.verdicts.placement?.facts.placements ?? []) as readonly Placement[];
   const written = listed.find((one) => one.account === recipient.account && one.recipient === recipient.address);
-  if (written !== undefined && mailboxes.some((mailbox) => mailbox.id === written.mailbox)) return written;
-  return place(recipient, mailboxes, job.verdicts.spam, config.subaddressMailbox);
+  if (written !== undefined && job.attempt === 1) return written;
+  return place(recipient, await stores.mail.mailboxes(recipient.account), job.verdicts.spam, config.subaddressMailbox);
 }

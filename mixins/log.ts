@@ -10,7 +10,7 @@ import { asMailError, Fault } from '../core/mail/errors.ts';
 export const createLog = (config: Config): Logger =>
   pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' },
-    pino.destination({ dest: 2, sync: false, minLength: 0 }),
+    pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 250 }),
   );
 
 /** What a log line says about an error: kind, text and facts; the stack only for bugs of ours. */

@@ -53,6 +53,7 @@ export class StageRunner {
   #again = false;
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
+  #wakeAt = 0;
   #unsubscribe: (() => void) | undefined;
   #idle: (() => void) | undefined;
   readonly #aborts = new Set<AbortController>();
@@ -106,21 +107,23 @@ export class StageRunner {
         for (const job of jobs) void this.#run(job);
         if (jobs.length === max) this.#again = true;
       }
-      if (!this.#stopped) await this.#setTimer();
+      this.#wakeWithin(POLL_MS);
     } catch (error) {
       report('stage.claim-failed', { stage: spec.stage, detail: (error as Error).message });
-      this.#sleep(1_000);
+      this.#wakeWithin(1_000);
     }
   }
 
-  async #setTimer(): Promise<void> {
-    const due = await this.#options.queue.nextDue(this.#options.spec.stage);
-    this.#sleep(due === null ? POLL_MS : Math.max(1, Math.min(POLL_MS, due - this.#options.now())));
-  }
-
-  #sleep(ms: number): void {
+  /** One timer, for the earliest occasion; it is not pushed back by later ones. */
+  #wakeWithin(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.#stopped || (this.#timer !== undefined && this.#wakeAt <= at)) return;
     clearTimeout(this.#timer);
-    if (!this.#stopped) this.#timer = setTimeout(() => this.wake(), ms).unref();
+    this.#wakeAt = at;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.wake();
+    }, ms).unref();
   }
 
   async #run(job: Job): Promise<void> {
@@ -199,7 +202,7 @@ export class StageRunner {
     report(last ? 'stage.dead' : 'stage.failed', facts);
     const pause = backoffMs(job.attempt, spec.backoffMs, spec.backoffMsMax, random());
     await queue.fail(job, error.message, last ? null : now() + pause, deliveries);
-    if (!last) this.#sleep(pause);
+    if (!last) this.#wakeWithin(pause);
     return last ? 'dead' : 'failed';
   }
 

@@ -7,6 +7,8 @@
 import { Readable } from 'node:stream';
 import { authenticate } from 'mailauth';
 import { readLayout, readRange, wholeBlob } from '../mail/layout.ts';
+import { asBuffer } from '../mime/bytes.ts';
+import { parseHeader } from '../mime/header.ts';
 import type { RecordType, Resolver } from '../ports/resolver.ts';
 import type { StageContext, StageHandler, StageResult } from './stage.ts';
 
@@ -58,9 +60,13 @@ function submitted({ job }: StageContext, { hostname }: AuthenticationDependenci
 async function examine({ job, blobs, signal }: StageContext, { resolver, hostname }: AuthenticationDependencies) {
   const { message } = job;
   const layout = wholeBlob(message.blob, message.size);
+  const start = await readRange(blobs, layout, 0, Math.min(message.size, IN_MEMORY_BYTES_MAX));
+  const header = parseHeader(start);
+  const isSigned = header.fields.some(({ lower }) => lower === 'dkim-signature' || lower.startsWith('arc-'));
+  // Only signatures are about the body.
   const input =
-    message.size <= IN_MEMORY_BYTES_MAX
-      ? Buffer.from(await readRange(blobs, layout))
+    !isSigned || message.size <= IN_MEMORY_BYTES_MAX
+      ? asBuffer(isSigned ? start : start.subarray(0, header.end))
       : Readable.from(readLayout(blobs, layout), { signal });
   const lmtp = message.client.protocol.includes('LMTP');
   const result = (await authenticate(input, {
