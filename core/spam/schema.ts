@@ -11,7 +11,6 @@ export const SCHEMA = 1;
  * the site that learned them, so a seed model has none; signals: the dense signals, one bucket for each signal and step.
  */
 export const GROUPS = ['raw', 'header', 'content', 'text', 'route', 'signals'] as const;
-export type Group = (typeof GROUPS)[number];
 
 export const RAW = 0;
 export const HEADER = 1;

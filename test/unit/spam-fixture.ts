@@ -43,7 +43,7 @@ export function message(label: 'spam' | 'ham', n: number): Buffer {
   );
 }
 
-export const asInput = (bytes: Uint8Array): ExtractInput => ({
+const asInput = (bytes: Uint8Array): ExtractInput => ({
   bytes,
   envelopeSender: 'sender@mail.example',
   helo: 'mail.example',
