@@ -67,7 +67,9 @@ function stopWithParent() {
 
 async function inThisProcess() {
   stopWithParent();
-  module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'mailmesh'));
+  // For worker threads, which do not share what this thread has switched on.
+  process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'mailmesh');
+  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
   if (process.argv[2] !== '--run') {
     const { main } = await import('./mailmesh.ts');
     await main();

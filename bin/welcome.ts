@@ -61,7 +61,9 @@ function clientLines({ listeners }: Ready): string[] {
 
 export function firstLines(ready: Ready): string {
   const { config, firstStart, listeners, readyMs } = ready;
-  const where = listeners.map((listener) => {
+  const order = Object.keys(WORDS);
+  const sorted = listeners.toSorted((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  const where = sorted.map((listener) => {
     const [title, what] = WORDS[listener.name] ?? [listener.name, ''];
     return `  ${title.padEnd(11)} ${endpoint(listener).padEnd(21)} ${what}`.trimEnd();
   });

@@ -121,7 +121,7 @@ const imap: Verb = {
     'password-stdin': { type: 'boolean', doc: 'take its password from the first line of standard input' },
     only: { type: 'string', value: 'NAME', doc: 'only this mailbox of theirs' },
     ...MAILBOX,
-    starttls: { type: 'boolean', doc: 'begin without TLS, with STARTTLS where the server has it (port 143)' },
+    starttls: { type: 'boolean', doc: 'begin without TLS and switch by STARTTLS (port 143)' },
     insecure: { type: 'boolean', doc: 'take a certificate that cannot be checked' },
   },
   examples: [

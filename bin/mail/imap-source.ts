@@ -10,7 +10,7 @@ import type { OpenSource, SourceMessage } from './source.ts';
 export interface ImapSourceOptions {
   readonly host: string;
   readonly port: number;
-  /** From the first byte; otherwise STARTTLS is asked for where the server has it. */
+  /** From the first byte; otherwise by STARTTLS. The password never travels without TLS. */
   readonly tls: boolean;
   /** Takes a certificate that cannot be checked. */
   readonly insecure: boolean;
@@ -158,6 +158,7 @@ export const openImap =
       host: options.host,
       port: options.port,
       secure: options.tls,
+      doSTARTTLS: !options.tls,
       auth: { user: options.user, pass: options.password },
       tls: { rejectUnauthorized: !options.insecure },
       logger: false,

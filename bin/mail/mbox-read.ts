@@ -22,114 +22,138 @@ type Event =
 
 const LF = 10;
 const CR = 13;
+const F = 0x46;
 /** Beyond this a separator line is cut; what is behind is passed over. */
 const SEPARATOR_BYTES_MAX = 1000;
 
 export class NotMbox extends Error {}
 
-const isBlank = (line: Uint8Array): boolean =>
-  line[0] === LF || (line[0] === CR && line[1] === LF && line.length === 2);
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+const EMPTY = Buffer.alloc(0);
 
 /**
- * `head`: a line's beginning, whole but for very long lines; `quotes`: before it, `>` of a line that has very many of them;
- * `rest`: more of a long line.
+ * Goes through the file piece by piece. Most lines are only passed over: those that begin with `F`, `>` or a line end are
+ * looked at. Text is handed out in runs as long as the piece allows.
  */
-interface Line {
-  readonly kind: 'quotes' | 'head' | 'rest';
-  readonly bytes: Uint8Array;
-}
+class Splitter {
+  readonly #quoting: Quoting;
+  /** Where the next piece begins in the file. */
+  #offset: number;
+  /** The beginning of a line that needs more to be judged. */
+  #held: Buffer = EMPTY;
+  /** A blank line at the end of an earlier piece: of the message, unless a separator follows. */
+  #blank: Buffer | undefined;
+  #begun = false;
+  /** Within a line that an earlier piece began. */
+  #inLine = false;
+  #inSeparator = false;
+  #afterBlank = true;
+  /** The line so far is `>` that have been handed out: it can't be a separator. */
+  #quotesBefore = false;
 
-async function* linesOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<Line> {
-  let held: Buffer = Buffer.alloc(0);
-  let inLine = false;
-  for await (const piece of source) {
-    let bytes: Buffer = held.length === 0 ? asBuffer(piece) : Buffer.concat([held, piece]);
-    held = Buffer.alloc(0);
-    while (bytes.length > 0) {
-      const end = bytes.indexOf(LF);
-      if (end < 0 && !inLine) {
+  constructor(offset: number, quoting: Quoting) {
+    this.#offset = offset;
+    this.#quoting = quoting;
+  }
+
+  *push(piece: Uint8Array): Generator<Event> {
+    const bytes = this.#held.length === 0 ? asBuffer(piece) : Buffer.concat([this.#held, piece]);
+    this.#held = EMPTY;
+    yield* this.#split(bytes, false);
+  }
+
+  *end(): Generator<Event> {
+    const bytes = this.#held;
+    this.#held = EMPTY;
+    yield* this.#split(bytes, true);
+  }
+
+  *#split(bytes: Buffer, last: boolean): Generator<Event> {
+    const text = (from: number, to: number): Event => ({ t: 'bytes', bytes: bytes.subarray(from, to) });
+    let from = 0;
+    let at = 0;
+    /** Where the blank line begins that the run of text ends with, or −1. */
+    let blankAt = -1;
+    while (at < bytes.length) {
+      const lf = bytes.indexOf(LF, at);
+      const stop = lf < 0 ? bytes.length : lf + 1;
+      const first = bytes[at]!;
+      if (this.#inLine) {
+        this.#inLine = lf < 0;
+        at = stop;
+        if (this.#inSeparator) from = at;
+        continue;
+      }
+      const plain = first !== F && first !== GREATER && first !== LF && first !== CR;
+      if (lf < 0 && !last && !plain) {
         let quotes = 0;
-        while (bytes[quotes] === GREATER) quotes += 1;
-        // All but the last, which may have to be taken off.
-        if (quotes > 1) yield { kind: 'quotes', bytes: bytes.subarray(0, quotes - 1) };
-        if (quotes > 1) bytes = bytes.subarray(quotes - 1);
-        if (bytes.length < SEPARATOR_BYTES_MAX) {
-          held = Buffer.from(bytes);
+        while (bytes[at + quotes] === GREATER) quotes += 1;
+        if (quotes > 1) {
+          // All but the last, which may have to be taken off.
+          if (this.#blank !== undefined) yield this.#takeBlank();
+          this.#judgeText(false);
+          blankAt = -1;
+          at += quotes - 1;
+          this.#quotesBefore = true;
+        }
+        if (bytes.length - at < SEPARATOR_BYTES_MAX) {
+          this.#held = Buffer.from(bytes.subarray(at));
           break;
         }
       }
-      const line = end < 0 ? bytes : bytes.subarray(0, end + 1);
-      yield { kind: inLine ? 'rest' : 'head', bytes: line };
-      inLine = end < 0;
-      bytes = bytes.subarray(line.length);
+      const line = plain ? EMPTY : bytes.subarray(at, stop);
+      const blank = !this.#quotesBefore && (first === LF || (first === CR && lf === at + 1));
+      const quotes = plain || blank ? -1 : fromQuotes(line);
+      this.#inLine = lf < 0;
+      this.#inSeparator = quotes === 0 && !this.#quotesBefore && isSeparator(lineText(line), this.#afterBlank);
+      if (this.#inSeparator) {
+        // The blank line before a separator belongs to the file, not to the message.
+        const to = blankAt >= 0 ? blankAt : at;
+        if (to > from) yield text(from, to);
+        this.#blank = undefined;
+        [this.#begun, this.#afterBlank] = [true, false];
+        yield { t: 'begin', start: this.#offset + at, date: separatorDate(lineText(line)) };
+        [from, at, blankAt] = [stop, stop, -1];
+        continue;
+      }
+      if (!this.#begun && blank) {
+        [from, at] = [stop, stop];
+        continue;
+      }
+      if (this.#blank !== undefined) yield this.#takeBlank();
+      if (quotes > 0 && (this.#quoting === 'mboxrd' || (quotes === 1 && !this.#quotesBefore))) {
+        if (at > from) yield text(from, at);
+        from = at + 1;
+      }
+      this.#judgeText(blank);
+      blankAt = blank ? at : -1;
+      at = stop;
     }
+    const to = blankAt >= 0 ? blankAt : at;
+    if (to > from) yield text(from, to);
+    if (blankAt >= 0) this.#blank = Buffer.from(bytes.subarray(blankAt, at));
+    this.#offset += at;
   }
-  if (held.length > 0) yield { kind: 'head', bytes: held };
+
+  #judgeText(blank: boolean): void {
+    if (!this.#begun) throw new NotMbox('no mbox file: it does not begin with "From "');
+    this.#afterBlank = blank;
+    this.#quotesBefore = false;
+  }
+
+  #takeBlank(): Event {
+    const bytes = this.#blank!;
+    this.#blank = undefined;
+    return { t: 'bytes', bytes };
+  }
 }
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+const lineText = (line: Buffer): string => line.toString('latin1', 0, SEPARATOR_BYTES_MAX);
 
 async function* events(source: AsyncIterable<Uint8Array>, offset: number, quoting: Quoting): AsyncGenerator<Event> {
-  let at = offset;
-  let blank: Uint8Array | undefined;
-  let afterBlank = true;
-  let inSeparator = false;
-  let begun = false;
-  let quotesBefore = false;
-  const run = new Run();
-  for await (const { kind, bytes } of linesOf(source)) {
-    const start = at;
-    at += bytes.length;
-    if (kind === 'rest') {
-      if (!inSeparator) yield* run.add(bytes);
-      continue;
-    }
-    const quotes = bytes[0] === 0x46 || bytes[0] === GREATER ? fromQuotes(bytes) : -1;
-    inSeparator = kind === 'head' && !quotesBefore && quotes === 0 && isSeparator(lineText(bytes), afterBlank);
-    if (inSeparator) {
-      // The blank line before a separator belongs to the file, not to the message.
-      blank = undefined;
-      yield* run.flush();
-      yield { t: 'begin', start, date: separatorDate(lineText(bytes)) };
-      [begun, afterBlank] = [true, false];
-      continue;
-    }
-    if (!begun && isBlank(bytes)) continue;
-    if (!begun) throw new NotMbox('no mbox file: it does not begin with "From "');
-    if (blank !== undefined) yield* run.add(blank);
-    afterBlank = kind === 'head' && !quotesBefore && isBlank(bytes);
-    blank = afterBlank ? bytes : undefined;
-    if (!afterBlank) {
-      const unquote = kind === 'head' && (quoting === 'mboxrd' ? quotes > 0 : quotes === 1 && !quotesBefore);
-      yield* run.add(unquote ? bytes.subarray(1) : bytes);
-    }
-    quotesBefore = kind === 'quotes';
-  }
-  yield* run.flush();
-}
-
-const lineText = (bytes: Uint8Array): string => asBuffer(bytes).toString('latin1', 0, SEPARATOR_BYTES_MAX);
-
-/** Gathers lines that lie beside one another in one piece, so that not every line becomes a piece. */
-class Run {
-  #bytes: Uint8Array | undefined;
-
-  *add(bytes: Uint8Array): Generator<Event> {
-    const before = this.#bytes;
-    const beside =
-      before !== undefined && before.buffer === bytes.buffer && before.byteOffset + before.length === bytes.byteOffset;
-    if (beside) {
-      this.#bytes = new Uint8Array(bytes.buffer, before.byteOffset, before.length + bytes.length);
-      return;
-    }
-    yield* this.flush();
-    this.#bytes = bytes;
-  }
-
-  *flush(): Generator<Event> {
-    if (this.#bytes !== undefined && this.#bytes.length > 0) yield { t: 'bytes', bytes: this.#bytes };
-    this.#bytes = undefined;
-  }
+  const splitter = new Splitter(offset, quoting);
+  for await (const piece of source) yield* splitter.push(piece);
+  yield* splitter.end();
 }
 
 /**

@@ -172,6 +172,25 @@ export function blobCollectionContract(it: BlobCase): void {
     for (const bytes of [...kept, ...added]) await readsAs(store, bytes);
     assert.deepEqual(await store.verify(false), []);
   });
+  it('a steady stream of puts does not keep collection, counting or verification waiting', async (store, { clock }) => {
+    const all = Array.from({ length: 100 }, (_, i) => sample(4000, i));
+    await Promise.all(all.map((bytes) => store.put(bytes)));
+    clock.now += DAY + 1;
+    let done = false;
+    let next = 100_000;
+    const putter = async () => {
+      while (!done) await store.put(sample(500, next++));
+    };
+    const putters = Array.from({ length: 8 }, putter);
+    await collect(store, clock.now, [all[0]!]);
+    assert.equal((await collect(store, clock.now, [all[0]!])).blobs, 99);
+    await store.stats();
+    assert.deepEqual(await store.verify(false), []);
+    done = true;
+    await Promise.all(putters);
+    await readsAs(store, all[0]!);
+    assert.equal((await store.stats()).count, next - 100_000 + 1);
+  });
   it('small budgets get everything done in the end', async (store, { clock }) => {
     const all = Array.from({ length: 100 }, (_, i) => sample(4000, i));
     await Promise.all(all.map((bytes) => store.put(bytes)));

@@ -1,17 +1,15 @@
 /** Whatever the mail store acknowledged before it was killed is there afterwards, exactly once; the rest wholly or not. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { modSeq } from '../../core/mail/ids.ts';
 import { EmbeddedMailStore } from '../../drivers/embedded/mail-store.ts';
 import { append, contentInput, INBOX, JUNK, TestAccount } from '../contract/mail-store-fixtures.ts';
+import { randomFrom, runUntilKilled } from './kill.ts';
 
 const ROUNDS = 6;
 const CHILD = fileURLToPath(new URL('./mail-store-child.ts', import.meta.url));
@@ -23,31 +21,12 @@ interface Acknowledged {
   moved: boolean;
 }
 
-/** Lets a child write until it has acknowledged `count` commits, and kills it. What it printed goes into `known`. */
-async function writeAndKill(
-  folder: string,
-  account: string,
-  round: number,
-  count: number,
-  known: Map<string, Acknowledged>,
-): Promise<void> {
-  const child = spawn(process.execPath, [CHILD, folder, account, String(round)], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let errors = '';
-  child.stderr.on('data', (bytes) => {
-    errors += bytes;
-  });
-  const exited = once(child, 'exit');
-  let seen = 0;
-  for await (const line of createInterface({ input: child.stdout })) {
-    const [what, key = '', uid, content] = line.split(' ');
-    if (what === 'delivered')
-      known.set(key, { uid: Number(uid), content: Number(content), flagged: false, moved: false });
-    else if (what === 'flagged') known.get(key)!.flagged = true;
-    else if (what === 'moved') known.get(key)!.moved = true;
-    if (++seen === count) child.kill('SIGKILL');
-  }
-  const [, signal] = await exited;
-  assert.equal(signal, 'SIGKILL', `the child ended by itself: ${errors}`);
+function learn(line: string, known: Map<string, Acknowledged>): void {
+  const [what, key = '', uid, content] = line.split(' ');
+  if (what === 'delivered')
+    known.set(key, { uid: Number(uid), content: Number(content), flagged: false, moved: false });
+  else if (what === 'flagged') known.get(key)!.flagged = true;
+  else known.get(key)!.moved = true;
 }
 
 async function check(store: EmbeddedMailStore, account: TestAccount, known: Map<string, Acknowledged>): Promise<void> {
@@ -74,12 +53,8 @@ async function check(store: EmbeddedMailStore, account: TestAccount, known: Map<
 test('every acknowledged commit survives kill -9 at any moment', async (context) => {
   const folder = await mkdtemp(join(tmpdir(), 'mailmesh-crash-'));
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-  context.diagnostic(`SEED=${seed}`);
-  let random = seed;
-  const next = (below: number): number => {
-    random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
-    return (random >>> 8) % below;
-  };
+  context.diagnostic(`seed ${seed}`);
+  const random = randomFrom(seed);
   try {
     const known = new Map<string, Acknowledged>();
     const store = new EmbeddedMailStore({ folder: join(folder, 'mail'), now: Date.now });
@@ -88,7 +63,9 @@ test('every acknowledged commit survives kill -9 at any moment', async (context)
     await store.release(account.id, 'owner');
     await store.close();
     for (let round = 0; round < ROUNDS; round++) {
-      await writeAndKill(join(folder, 'mail'), account.id, round, 1 + next(600), known);
+      const lines = 1 + Math.floor(random() * 600);
+      const printed = await runUntilKilled(CHILD, [join(folder, 'mail'), account.id, String(round)], lines);
+      for (const line of printed) learn(line, known);
       const reopened = new EmbeddedMailStore({ folder: join(folder, 'mail'), now: Date.now });
       await reopened.open();
       account.store = reopened;

@@ -21,7 +21,7 @@ import type { Authenticator, AuthResult } from '../../core/sasl/authenticator.ts
 import { EmbeddedBlobStore } from '../../drivers/embedded/blob-store.ts';
 import { EmbeddedMailStore } from '../../drivers/embedded/mail-store.ts';
 
-export const USER = 'alice@mail.example';
+const USER = 'alice@mail.example';
 export const PASSWORD = 'correct horse';
 
 const START: readonly (readonly [string, Role])[] = [
@@ -33,7 +33,7 @@ const START: readonly (readonly [string, Role])[] = [
   ['Archive', 'archive'],
 ];
 
-export const TEST_CONFIG: ImapConfig = {
+const TEST_CONFIG: ImapConfig = {
   hostname: 'mail.example',
   version: '1.2.3',
   insecureAuth: false,

@@ -71,7 +71,7 @@ test('embedded search store: a damaged index narrows nothing, and is replaced at
   withBroken(
     (file) => {
       const db = new DatabaseSync(file, { defensive: false });
-      db.exec('UPDATE texts_data SET block = zeroblob(length(block)) WHERE id > 10');
+      db.exec('UPDATE bodies_data SET block = zeroblob(length(block)) WHERE id > 10');
       db.close();
     },
     async (store) => assert.equal(await store.candidates(account, 'body', ['number 77']), null),
