@@ -6,13 +6,9 @@
 import type { ArgParser } from './parser.ts';
 import type { LiteralHeader } from './reader.ts';
 import type { ImapSession } from './session.ts';
+import type { State } from './state.ts';
 
-/** RFC 9051 §3. */
-export type State = 'not-authenticated' | 'authenticated' | 'selected';
-
-export const ANY_STATE: readonly State[] = ['not-authenticated', 'authenticated', 'selected'];
-export const LOGGED_IN: readonly State[] = ['authenticated', 'selected'];
-export const SELECTED: readonly State[] = ['selected'];
+export { ANY_STATE, LOGGED_IN, SELECTED } from './state.ts';
 
 export interface CommandSpec<Args> {
   /** In capitals, for example `FETCH` or `UID FETCH`. */

@@ -5,8 +5,9 @@
  * (RFC 9051 §7.5.1), so within any other command sequence numbers stand still.
  */
 
-import type { Mailbox } from '../ports/mail-store.ts';
+import type { CommitResult, Mailbox, Op } from '../ports/mail-store.ts';
 import type { ColumnsCache } from './columns-cache.ts';
+import type { Enabled } from './enabled.ts';
 import { COLUMN_ITEMS, type ColumnItem, writeRows } from './fetch-columns.ts';
 import type { FlagTable } from './flag-table.ts';
 import type { ColumnsWatcher, MailboxColumns } from './mailbox-columns.ts';
@@ -15,13 +16,16 @@ import { lowerBound, type Rows } from './packed-rows.ts';
 import { RecentUids } from './recent-uids.ts';
 import { SeqMap } from './seq-map.ts';
 import { formatSequenceSet, type SequenceSet } from './sequence-set.ts';
-import type { ImapSession } from './session.ts';
 import { writeFlagLists } from './untagged-flags.ts';
+import type { ImapWriter } from './writer.ts';
 
 /** The session as far as a view needs it. */
-export type ViewHost = Pick<ImapSession, 'out' | 'enabled' | 'commit'> & {
-  readonly input: Pick<ImapSession['input'], 'flush'>;
-};
+export interface ViewHost {
+  readonly out: ImapWriter;
+  readonly enabled: Readonly<Enabled>;
+  readonly input: { flush(): Promise<void> };
+  commit(ops: readonly Op[]): Promise<CommitResult>;
+}
 
 export class MailboxView implements ColumnsWatcher {
   /** As it was when it was selected. */

@@ -94,13 +94,6 @@ export class ImapReader {
     } else this.#queue.push(bytes);
   }
 
-  /** Whether nothing of a command has been read yet. */
-  get atCommandStart(): boolean {
-    return (
-      this.#mode === 'text' && this.#pieces.length === 0 && this.#lineLength === 0 && this.#at >= this.#chunk.length
-    );
-  }
-
   /** Throws away everything received, unfinished lines included. */
   reset(): void {
     this.#queue = [];

@@ -7,20 +7,14 @@ import { Fault } from '../mail/errors.ts';
 import type { AccountId } from '../mail/ids.ts';
 import type { Wire } from '../mail/wire.ts';
 import type { CommitResult, Op } from '../ports/mail-store.ts';
-import type { State } from './command.ts';
+import type { Enabled } from './enabled.ts';
 import type { ImapEnvironment } from './environment.ts';
 import { ImapInput } from './input.ts';
 import { limitsAfterLogin } from './limits.ts';
 import { encodeMailboxName } from './mailbox-name.ts';
 import type { MailboxView } from './mailbox-view.ts';
+import type { State } from './state.ts';
 import { ImapWriter } from './writer.ts';
-
-/** What ENABLE (RFC 9051 §6.3.1) or a command that implies it has switched on for the rest of the connection. */
-export interface Enabled {
-  condstore: boolean;
-  qresync: boolean;
-  utf8: boolean;
-}
 
 export class ImapSession {
   readonly env: ImapEnvironment;
