@@ -33,6 +33,8 @@ export class PackAppender {
   /** Where each pack ends; the open one's grows with each group that is synced. */
   readonly ends: Map<number, number>;
   #queue: Waiting[] = [];
+  /** Packs to be closed before the next group, so that a steady stream of records can't put it off. */
+  #seals: { pack: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #running: Promise<void> | undefined;
   #pack = 0;
   #fd: number | undefined;
@@ -65,9 +67,11 @@ export class PackAppender {
   }
 
   /** Closes the pack for good if it is the open one: the next record begins another. */
-  async seal(pack: number): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-    if (pack === this.current) await this.#leave();
+  seal(pack: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#seals.push({ pack, resolve, reject });
+      this.#start();
+    });
   }
 
   async close(): Promise<void> {
@@ -82,7 +86,7 @@ export class PackAppender {
       setImmediate(() => {
         void this.#run().then(() => {
           this.#running = undefined;
-          if (this.#queue.length > 0) this.#start();
+          if (this.#queue.length + this.#seals.length > 0) this.#start();
           done();
         });
       });
@@ -90,7 +94,10 @@ export class PackAppender {
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.length + this.#seals.length > 0) {
+      for (const { pack, resolve, reject } of this.#seals.splice(0))
+        await (pack === this.current ? this.#leave() : Promise.resolve()).then(resolve, reject);
+      if (this.#queue.length === 0) continue;
       let group: Waiting[] = [];
       try {
         const end = await this.#ready(this.#queue[0]!);

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { ClientError } from '../../core/mail/errors.ts';
 import { packFile } from './blob-appender.ts';
 import { blobFile, blobFileRefs, Shards } from './blob-file.ts';
-import { closeFile, diskError, errorCode, openFile, syncFile, syncFolder } from './blob-io.ts';
+import { closeFile, diskError, errorCode, makeFolder, openFile, syncFile, syncFolder } from './blob-io.ts';
 import { type BlobParts, turn } from './blob-parts.ts';
 import { snapshotDatabase } from './sqlite-snapshot.ts';
 
@@ -16,7 +16,7 @@ export async function backupBlobs({ folder, index, appender }: BlobParts, destin
   const snapshot = path.join(destination, path.basename(index.file));
   if (fs.existsSync(snapshot)) throw new ClientError('conflict', { destination });
   try {
-    for (const name of ['packs', 'files', 'tmp']) fs.mkdirSync(path.join(destination, name), { recursive: true });
+    for (const name of ['packs', 'files', 'tmp']) await makeFolder(path.join(destination, name));
     const shards = new Shards(destination);
     await index.settled();
     await snapshotDatabase(index.file, snapshot);

@@ -42,6 +42,8 @@ export class BlobIndex {
   #queue: Fresh[] = [];
   #sent = new Set<Fresh>();
   #sending: Promise<void> | undefined;
+  #added = 0;
+  #committed = 0;
   #failure: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
 
@@ -89,6 +91,7 @@ export class BlobIndex {
     const entry: Fresh = { ref, ...location, at };
     this.#fresh.set(ref, entry);
     this.#queue.push(entry);
+    this.#added++;
     this.#send();
     while (this.#fresh.size > FRESH_MAX) {
       if (this.#failure !== undefined) throw this.#failure;
@@ -108,46 +111,43 @@ export class BlobIndex {
     return this.#writer.call<boolean>('touch', { ref: refBytes(ref), at }, 'volatile');
   }
 
-  /** Resolves when everything added before is committed, or cannot be for now. */
+  /** Resolves when everything added before the call is committed (true), or cannot be for now (false). */
   async settled(): Promise<boolean> {
-    while (this.#sending !== undefined) await this.#sending;
-    if (this.#queue.length > 0) {
-      this.#send();
-      while (this.#sending !== undefined) await this.#sending;
+    const target = this.#added;
+    this.#send();
+    while (this.#committed < target) {
+      if (this.#sending === undefined) return false;
+      await this.#sending;
     }
-    return this.#queue.length === 0;
+    return true;
   }
 
   #send(): void {
     if (this.#sending !== undefined || this.#queue.length === 0) return;
-    this.#sending = this.#sendBatches().finally(() => {
+    this.#sending = this.#sendBatch().finally(() => {
       this.#sending = undefined;
-      // Added behind the last batch, before this ran.
-      if (this.#queue.length > 0 && this.#failure === undefined) this.#send();
+      if (this.#failure === undefined) this.#send();
     });
   }
 
-  async #sendBatches(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#queue.slice(0, BATCH_MAX);
-      this.#sent = new Set(batch);
-      try {
-        await this.insert(batch.map((entry) => ({ ...entry, ref: refBytes(entry.ref) })));
-      } catch (error) {
-        // The records are safe in the packs; their rows are tried again, in order, when the disk may have room.
-        this.#failure = error as Error;
-        this.#sent = new Set();
-        this.#retry ??= setTimeout(() => {
-          this.#retry = undefined;
-          this.#send();
-        }, RETRY_MS).unref();
-        return;
-      }
+  async #sendBatch(): Promise<void> {
+    const batch = this.#queue.slice(0, BATCH_MAX);
+    this.#sent = new Set(batch);
+    try {
+      await this.insert(batch.map((entry) => ({ ...entry, ref: refBytes(entry.ref) })));
       this.#failure = undefined;
       this.#queue.splice(0, batch.length);
+      this.#committed += batch.length;
       for (const entry of batch) this.#fresh.delete(entry.ref);
-      this.#sent = new Set();
+    } catch (error) {
+      // The records are safe in the packs; their rows are tried again, in order, when the disk may have room.
+      this.#failure = error as Error;
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#send();
+      }, RETRY_MS).unref();
     }
+    this.#sent = new Set();
   }
 
   /** Commits rows, and for each pack that everything in front of their ends is known. */

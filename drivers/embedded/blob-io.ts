@@ -4,6 +4,7 @@
  */
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { Fault, MailError, TemporaryError } from '../../core/mail/errors.ts';
 
@@ -73,6 +74,16 @@ export async function syncFolder(folder: string): Promise<void> {
     await syncFile(fd);
   } finally {
     await closeFile(fd);
+  }
+}
+
+/** Makes a folder and those above it; what is made survives power loss. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await fs.promises.mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path.resolve(folder); ; made = path.dirname(made)) {
+    await syncFolder(path.dirname(made));
+    if (made === path.resolve(first) || made === path.dirname(made)) return;
   }
 }
 

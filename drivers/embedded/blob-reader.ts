@@ -14,7 +14,7 @@ import { type Descriptors, damaged, diskError, errorCode, readUpTo, readUpToSync
 import { decodeRecordHeader, FLAG_ZSTD, RECORD_HEADER_BYTES, unpack } from './blob-pack.ts';
 
 const CACHE_BYTES_MAX = 6 * 1024 * 1024;
-const CHECKED_MAX = 200_000;
+const CHECKED_MAX = 50_000;
 const TABLES_MAX = 64;
 const SYNC_BYTES_MAX = 256 * 1024;
 /** A read that took longer did not come from the page cache. */

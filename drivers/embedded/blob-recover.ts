@@ -12,7 +12,7 @@ import { PACK_NAME, packFile } from './blob-appender.ts';
 import { blobFile, blobFileRefs, readTable } from './blob-file.ts';
 import { refBytes } from './blob-index.ts';
 import type { IndexRow } from './blob-index-worker.ts';
-import { closeFile, openFile, syncData, syncFolder, truncateFile } from './blob-io.ts';
+import { closeFile, makeFolder, openFile, syncData, syncFolder, truncateFile } from './blob-io.ts';
 import { PACK_HEADER, RECORD_HEADER_BYTES, recordProblem, scanPack } from './blob-pack.ts';
 import type { BlobParts } from './blob-parts.ts';
 
@@ -20,8 +20,7 @@ const BATCH = 500;
 
 export async function recoverBlobs(parts: BlobParts, now: number): Promise<void> {
   const { folder, index, appender } = parts;
-  for (const name of ['packs', 'files', 'tmp']) fs.mkdirSync(path.join(folder, name), { recursive: true });
-  await syncFolder(folder);
+  for (const name of ['packs', 'files', 'tmp']) await makeFolder(path.join(folder, name));
   for (const name of fs.readdirSync(path.join(folder, 'tmp'))) fs.rmSync(path.join(folder, 'tmp', name));
   await index.open();
   const known = new Map((await index.packs()).map((row) => [row.pack, row.known]));

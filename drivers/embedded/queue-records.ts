@@ -17,7 +17,7 @@ import {
 } from './queue-schema.ts';
 
 export type Stage = Job['stage'];
-export type Verdicts = Job['verdicts'];
+type Verdicts = Job['verdicts'];
 
 /** What a job's claimer is told about the message. */
 export interface Holding {

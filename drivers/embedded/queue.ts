@@ -4,13 +4,13 @@
  * costs no reading: every change goes through this object, because one process owns the folder.
  */
 
-import fs from 'node:fs';
 import path from 'node:path';
 import type { AcceptedMessage, RefusedMessage } from '../../core/mail/accepted.ts';
 import { asMailError, Fault } from '../../core/mail/errors.ts';
 import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
+import { makeFolder } from './blob-io.ts';
 import { type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
 import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, PLAN_MAX, type StoredPlan } from './queue-schema.ts';
 import type { AcceptArgs, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
@@ -43,7 +43,7 @@ export class EmbeddedQueue implements Queue {
   }
 
   async open(): Promise<void> {
-    fs.mkdirSync(path.dirname(this.#file), { recursive: true });
+    await makeFolder(path.dirname(this.#file));
     await this.#writer.open();
     this.#records = new QueueRecords(this.#writer.reader);
   }
@@ -243,7 +243,7 @@ export class EmbeddedQueue implements Queue {
   }
 
   async backup(destination: string): Promise<void> {
-    fs.mkdirSync(destination, { recursive: true });
+    await makeFolder(destination);
     await snapshotDatabase(this.#file, path.join(destination, path.basename(this.#file)));
   }
 

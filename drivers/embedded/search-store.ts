@@ -9,7 +9,8 @@ import type { StatementSync } from 'node:sqlite';
 import { MailError } from '../../core/mail/errors.ts';
 import type { AccountId, ContentId, ModSeq } from '../../core/mail/ids.ts';
 import type { SearchDocument, SearchStore } from '../../core/ports/search-store.ts';
-import type { IndexArgs } from './search-worker.ts';
+import { makeFolder } from './blob-io.ts';
+import type { CandidatesArgs, IndexArgs } from './search-worker.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
 
 /** Text indexed by one call of the worker: searches wait for no more than one of them. */
@@ -31,7 +32,7 @@ export class EmbeddedSearchStore implements SearchStore {
   }
 
   async open(): Promise<void> {
-    fs.mkdirSync(path.dirname(this.#file), { recursive: true });
+    await makeFolder(path.dirname(this.#file));
     if (fs.existsSync(this.#brokenMark)) this.#throwAway();
     try {
       await this.#start();
@@ -86,12 +87,12 @@ export class EmbeddedSearchStore implements SearchStore {
     where: 'header' | 'body' | 'text',
     needles: readonly string[],
   ): Promise<{ readonly mark: ModSeq; readonly contents: ReadonlySet<ContentId> } | null> {
-    const query = matchExpression(where, needles);
-    if (query === null) return null;
+    const queries = needles.flatMap(matchExpression).slice(0, NEEDLES_MAX);
+    if (queries.length === 0) return null;
     try {
       const found = await this.#writer.call<{ mark: number; contents: Float64Array }>(
         'candidates',
-        { account, query },
+        { account, where, queries } satisfies CandidatesArgs,
         'scan',
       );
       return { mark: found.mark as ModSeq, contents: new Set(found.contents) as unknown as Set<ContentId> };
@@ -147,12 +148,10 @@ function indexable(document: SearchDocument): SearchDocument {
   return { ...document, header: text(header), body: text(body), truncated };
 }
 
-/** All of the needles' trigrams in FTS5's query language, or null where there is none. */
-function matchExpression(where: 'header' | 'body' | 'text', needles: readonly string[]): string | null {
-  const terms = new Set(needles.slice(0, NEEDLES_MAX).flatMap(trigrams));
-  if (terms.size === 0) return null;
-  const all = [...terms].map((term) => `"${term.replaceAll('"', '""')}"`).join(' AND ');
-  return where === 'text' ? all : `${where} : (${all})`;
+/** All of a needle's trigrams in FTS5's query language; none where it has none. */
+function matchExpression(needle: string): string[] {
+  const terms = [...new Set(trigrams(needle))].map((term) => `"${term.replaceAll('"', '""')}"`);
+  return terms.length === 0 ? [] : [terms.join(' AND ')];
 }
 
 /** Characters that don't reach the index as they are: NUL, and surrogates that are not a pair. */

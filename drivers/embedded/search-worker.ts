@@ -10,14 +10,17 @@ import type { WorkerDefinition } from './sqlite-worker.ts';
 /** An account's documents have rowids from its number times this on. */
 const SPAN = 2 ** 32;
 
+/** Two tables without columns take less than half of the room of one table with two. */
+const FTS = "content = '', contentless_delete = 1, detail = none, tokenize = 'trigram case_sensitive 1'";
+
 const SCHEMA = `
   CREATE TABLE accounts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, mark INTEGER NOT NULL, next INTEGER NOT NULL,
     documents INTEGER NOT NULL) STRICT;
   CREATE TABLE documents (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, content INTEGER NOT NULL,
     truncated INTEGER NOT NULL, UNIQUE (account, content)) STRICT;
   CREATE INDEX documents_truncated ON documents (account) WHERE truncated = 1;
-  CREATE VIRTUAL TABLE texts USING fts5(header, body, content = '', contentless_delete = 1, detail = column,
-    tokenize = 'trigram case_sensitive 1')`;
+  CREATE VIRTUAL TABLE headers USING fts5(text, ${FTS});
+  CREATE VIRTUAL TABLE bodies USING fts5(text, ${FTS})`;
 
 export interface IndexArgs {
   readonly documents: readonly {
@@ -30,29 +33,45 @@ export interface IndexArgs {
   readonly marks: readonly { readonly account: string; readonly mark: number }[];
 }
 
+export interface CandidatesArgs {
+  readonly account: string;
+  readonly where: 'header' | 'body' | 'text';
+  /** FTS5 expressions, one for each needle. */
+  readonly queries: readonly string[];
+}
+
 function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
   const account = db.prepare('SELECT n, mark FROM accounts WHERE id = ?');
   const addAccount = db.prepare('INSERT INTO accounts VALUES (NULL, ?, 0, 0, 0) RETURNING n, mark');
   const next = db.prepare('UPDATE accounts SET next = next + 1, documents = documents + 1 WHERE n = ? RETURNING next');
   const known = db.prepare('SELECT id FROM documents WHERE account = ? AND content = ?');
   const addDocument = db.prepare('INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)');
-  const addText = db.prepare('INSERT INTO texts (rowid, header, body) VALUES (?, ?, ?)');
-  const removeText = db.prepare('DELETE FROM texts WHERE rowid = ?');
+  const addHeader = db.prepare('INSERT INTO headers (rowid, text) VALUES (?, ?)');
+  const addBody = db.prepare('INSERT INTO bodies (rowid, text) VALUES (?, ?)');
+  const removeHeader = db.prepare('DELETE FROM headers WHERE rowid = ?');
+  const removeBody = db.prepare('DELETE FROM bodies WHERE rowid = ?');
   const removeDocument = db.prepare('DELETE FROM documents WHERE id = ?');
   const count = db.prepare('UPDATE accounts SET documents = documents - ? WHERE n = ?');
   const raise = db.prepare('UPDATE accounts SET mark = max(mark, ?) WHERE n = ?');
   const some = db.prepare('SELECT id FROM documents WHERE account = ? LIMIT ?');
-  const match = db.prepare(`SELECT content FROM texts JOIN documents ON documents.id = texts.rowid
-    WHERE texts MATCH ? AND texts.rowid BETWEEN ? AND ?`);
+  const match = {
+    header: db.prepare('SELECT rowid FROM headers WHERE headers MATCH ? AND rowid BETWEEN ? AND ?'),
+    body: db.prepare('SELECT rowid FROM bodies WHERE bodies MATCH ? AND rowid BETWEEN ? AND ?'),
+  };
+  const contentOf = db.prepare('SELECT content FROM documents WHERE id = ?');
   const truncated = db.prepare('SELECT content FROM documents WHERE account = ? AND truncated = 1');
   type Account = { n: number; mark: number };
   const find = (id: string) => account.get(id) as Account | undefined;
   const number = (id: string): number => (find(id) ?? (addAccount.get(id) as unknown as Account)).n;
 
   // `get` runs a statement as `run` does, but leaves the last rowid alone: FTS5's own tables take it beyond 2^53.
+  const removeText = (id: number): void => {
+    removeHeader.get(id);
+    removeBody.get(id);
+  };
   const remove = (n: number, ids: readonly { id: number }[]): number => {
     for (const { id } of ids) {
-      removeText.get(id);
+      removeText(id);
       removeDocument.get(id);
     }
     count.get(ids.length, n);
@@ -65,10 +84,11 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
       const sorted = documents.map((one) => ({ ...one, n: number(one.account) })).sort((a, b) => a.n - b.n);
       for (const { n, content, header, body, truncated } of sorted) {
         const old = known.get(n, content) as { id: number } | undefined;
-        if (old !== undefined) removeText.get(old.id);
+        if (old !== undefined) removeText(old.id);
         const id = old?.id ?? n * SPAN + (next.get(n) as { next: number }).next;
         addDocument.get(id, n, content, truncated ? 1 : 0);
-        addText.get(id, header, body);
+        addHeader.get(id, header);
+        addBody.get(id, body);
       }
       for (const { account: id, mark } of marks) raise.get(mark, number(id));
       return null;
@@ -92,12 +112,22 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
       db.prepare('DELETE FROM accounts WHERE n = ?').get(n);
       return false;
     },
-    candidates({ account: id, query }: { account: string; query: string }): { mark: number; contents: Float64Array } {
+    /** Contents that match every one of the queries, in the header, the body, or (each query apart) either. */
+    candidates({ account: id, where, queries }: CandidatesArgs): { mark: number; contents: Float64Array } {
       const found = find(id);
       if (found === undefined) return { mark: 0, contents: new Float64Array() };
       const { n, mark } = found;
-      const rows = [...match.all(query, n * SPAN, n * SPAN + SPAN - 1), ...truncated.all(n)] as { content: number }[];
-      return { mark, contents: Float64Array.from(rows, (row) => row.content) };
+      let left: Set<number> | undefined;
+      for (const query of queries) {
+        const ids = new Set<number>();
+        for (const place of where === 'text' ? (['header', 'body'] as const) : [where])
+          for (const row of match[place].all(query, n * SPAN, n * SPAN + SPAN - 1)) ids.add(row.rowid as number);
+        left = left?.intersection(ids) ?? ids;
+        if (left.size === 0) break;
+      }
+      const contents = new Set((truncated.all(n) as { content: number }[]).map((row) => row.content));
+      for (const one of left ?? []) contents.add((contentOf.get(one) as { content: number }).content);
+      return { mark, contents: Float64Array.from(contents) };
     },
   };
 }
