@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatDateTime, readDate, readDateTime } from '../../core/imap/date-time.ts';
-import { listMatcher } from '../../core/imap/list-match.ts';
+import { checkWork, listMatcher } from '../../core/imap/list-match.ts';
 import { decodeMutf7, encodeMutf7 } from '../../core/imap/mutf7.ts';
 import { ArgParser, BadSyntax, type Piece } from '../../core/imap/parser.ts';
 import { literalAtEnd } from '../../core/imap/reader.ts';
@@ -153,4 +153,10 @@ test('nesting is bounded', () => {
   };
   open(64);
   assert.throws(() => open(65), BadSyntax);
+});
+
+test('patterns and names that are too much together are refused', () => {
+  const names = Array.from({ length: 10_000 }, () => 'a'.repeat(40));
+  checkWork(['*'], names);
+  assert.throws(() => checkWork(['*a%'.repeat(80)], names), { reply: 'limitReached' });
 });

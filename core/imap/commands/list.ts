@@ -5,7 +5,7 @@
 
 import { BadSyntax } from '../bad-syntax.ts';
 import { type CommandSpec, LOGGED_IN } from '../command.ts';
-import { listMatcher } from '../list-match.ts';
+import { checkWork, listMatcher } from '../list-match.ts';
 import { DELIMITER, parents } from '../mailbox-name.ts';
 import { mailboxTree, specialUse, type TreeEntry } from '../mailbox-tree.ts';
 import type { ArgParser } from '../parser.ts';
@@ -85,6 +85,10 @@ export const list: CommandSpec<Args> = {
     const { select } = args;
     const wantsSubscribed = select.has('SUBSCRIBED') || args.returns.has('SUBSCRIBED');
     const tree = await mailboxTree(session, wantsSubscribed);
+    checkWork(
+      args.patterns,
+      tree.map((entry) => entry.name),
+    );
     const matchers = args.patterns.map((pattern) => listMatcher(args.reference + pattern));
     const matches = (entry: TreeEntry): boolean => matchers.some((match) => match(entry.name));
     const isSelected = (entry: TreeEntry): boolean =>

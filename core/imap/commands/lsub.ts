@@ -4,7 +4,7 @@
  */
 
 import { type CommandSpec, LOGGED_IN } from '../command.ts';
-import { listMatcher } from '../list-match.ts';
+import { checkWork, listMatcher } from '../list-match.ts';
 import { DELIMITER, parents } from '../mailbox-name.ts';
 
 export const lsub: CommandSpec<string> = {
@@ -18,9 +18,11 @@ export const lsub: CommandSpec<string> = {
     return reference + parser.listMailbox();
   },
   async run(session, pattern) {
+    const names = await session.env.store.subscriptions(session.account);
+    checkWork([pattern], names);
     const matches = listMatcher(pattern);
     const shown = new Map<string, string>();
-    for (const name of await session.env.store.subscriptions(session.account)) {
+    for (const name of names) {
       if (matches(name)) shown.set(name, '');
       else if (pattern.endsWith('%')) {
         for (const parent of parents(name)) if (matches(parent) && !shown.has(parent)) shown.set(parent, '\\Noselect');
