@@ -3,6 +3,7 @@
 import type { ServiceSchema } from 'moleculer';
 import { normalizeAddress, parseAddress } from '../core/mail/address.ts';
 import { ClientError } from '../core/mail/errors.ts';
+import type { AccountId } from '../core/mail/ids.ts';
 import type { Alias } from '../core/ports/directory.ts';
 import { api, limitOf, PAGE, pageFrom, text } from '../mixins/api.ts';
 import type { NodeContext } from '../mixins/context.ts';
@@ -24,20 +25,27 @@ async function findAlias({ stores }: NodeContext, given: string): Promise<Alias>
   return alias;
 }
 
+async function idsOf({ stores }: NodeContext, accounts: readonly string[]): Promise<readonly AccountId[]> {
+  const found = await Promise.all(accounts.map((one) => findAccount(stores.directory, one)));
+  return [...new Set(found.map((one) => one.id))];
+}
+
+const accounts = { type: 'array', min: 1, max: ACCOUNTS_MAX, items: text({ max: 320 }) };
+
 export const service: ServiceSchema = {
   name: 'alias',
   actions: {
     create: api(
       'alias.create',
       { rest: 'POST /v1/aliases', scope: 'admin', summary: 'Add an alias', answer: 'Alias', creates: true },
-      { address, accounts: { type: 'array', min: 1, max: ACCOUNTS_MAX, items: text({ max: 320 }) } },
-      async (params, { stores, now }) => {
+      { address, accounts },
+      async (params, context) => {
+        const { stores, now } = context;
         const name = normal(params.address);
         const domain = name.slice(name.lastIndexOf('@') + 1);
         if ((await stores.directory.domain(domain)) === undefined)
           throw new ClientError('notFound', { what: 'domain', domain });
-        const accounts = await Promise.all(params.accounts.map((one) => findAccount(stores.directory, one)));
-        const alias = { address: name, accounts: [...new Set(accounts.map((one) => one.id))], createdAt: now() };
+        const alias = { address: name, accounts: await idsOf(context, params.accounts), createdAt: now() };
         await stores.directory.addAlias(alias);
         return alias;
       },
@@ -58,6 +66,20 @@ export const service: ServiceSchema = {
       { rest: 'GET /v1/aliases/:address', scope: 'read', summary: 'One alias', answer: 'Alias' },
       { address },
       (params, context) => findAlias(context, params.address),
+    ),
+    update: api(
+      'alias.update',
+      { rest: 'PATCH /v1/aliases/:address', scope: 'admin', summary: 'Give an alias other accounts', answer: 'Alias' },
+      { address, accounts },
+      async (params, context) => {
+        const alias = {
+          ...(await findAlias(context, params.address)),
+          accounts: await idsOf(context, params.accounts),
+        };
+        const there = await context.stores.directory.setAliasAccounts(alias.address, alias.accounts);
+        if (!there) throw new ClientError('notFound', { what: 'alias', address: alias.address });
+        return alias;
+      },
     ),
     remove: api(
       'alias.remove',

@@ -1,16 +1,22 @@
 /** `mailmesh alias`: further addresses that lead to accounts. */
 
 import type { Alias } from '../../core/ports/directory.ts';
-import { allPages, type Command, type Verb } from '../command.ts';
+import { accountNames } from '../account-names.ts';
+import type { MeshClient } from '../client.ts';
+import { allPages, type Command, type Context, type Verb } from '../command.ts';
 import { formatTime } from '../format.ts';
 import { facts, table } from '../table.ts';
 
-const human = (alias: Alias): string =>
-  facts([
-    ['address', alias.address],
-    ['accounts', alias.accounts.join(', ')],
-    ['created', formatTime(alias.createdAt)],
-  ]);
+async function print(context: Context, client: MeshClient, alias: Alias): Promise<void> {
+  const name = await accountNames(client, alias.accounts);
+  context.show(alias, () =>
+    facts([
+      ['address', alias.address],
+      ['accounts', alias.accounts.map(name).join(', ')],
+      ['created', formatTime(alias.createdAt)],
+    ]),
+  );
+}
 
 const add: Verb = {
   name: 'add',
@@ -36,10 +42,14 @@ const list: Verb = {
   async run(context) {
     const client = await context.client();
     const aliases = await allPages((page) => client.call('alias.list', page));
+    const name = await accountNames(
+      client,
+      aliases.flatMap((alias) => alias.accounts),
+    );
     context.show(aliases, () =>
       table(
         ['address', 'accounts', 'created'],
-        aliases.map((alias) => [alias.address, alias.accounts.join(', '), formatTime(alias.createdAt)]),
+        aliases.map((alias) => [alias.address, alias.accounts.map(name).join(', '), formatTime(alias.createdAt)]),
       ),
     );
     return 0;
@@ -53,7 +63,7 @@ const show: Verb = {
   examples: ['mailmesh alias show team@mail.localhost'],
   async run(context) {
     const client = await context.client();
-    context.show(await client.call('alias.get', { address: context.args[0]! }), human);
+    await print(context, client, await client.call('alias.get', { address: context.args[0]! }));
     return 0;
   },
 };
@@ -66,7 +76,7 @@ const set: Verb = {
   async run(context) {
     const [address, ...accounts] = context.args;
     const client = await context.client();
-    context.show(await client.call('alias.update', { address: address!, accounts }), human);
+    await print(context, client, await client.call('alias.update', { address: address!, accounts }));
     return 0;
   },
 };

@@ -1,17 +1,23 @@
 /** `mailmesh domain`: which domains mail is taken for. */
 
 import type { Domain } from '../../core/ports/directory.ts';
-import { allPages, type Command, type Verb } from '../command.ts';
+import { accountNames } from '../account-names.ts';
+import type { MeshClient } from '../client.ts';
+import { allPages, type Command, type Context, type Verb } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { formatTime } from '../format.ts';
 import { facts, table } from '../table.ts';
 
-const human = (domain: Domain): string =>
-  facts([
-    ['name', domain.name],
-    ['catch-all', domain.catchAll],
-    ['created', formatTime(domain.createdAt)],
-  ]);
+async function print(context: Context, client: MeshClient, domain: Domain): Promise<void> {
+  const name = await accountNames(client, [domain.catchAll]);
+  context.show(domain, () =>
+    facts([
+      ['name', domain.name],
+      ['catch-all', domain.catchAll && name(domain.catchAll)],
+      ['created', formatTime(domain.createdAt)],
+    ]),
+  );
+}
 
 const CATCH_ALL = {
   'catch-all': { type: 'string', value: 'ADDRESS', doc: 'account that gets mail for unknown addresses; none: nobody' },
@@ -43,10 +49,14 @@ const list: Verb = {
   async run(context) {
     const client = await context.client();
     const domains = await allPages((page) => client.call('domain.list', page));
+    const name = await accountNames(
+      client,
+      domains.map((domain) => domain.catchAll),
+    );
     context.show(domains, () =>
       table(
         ['name', 'catch-all', 'created'],
-        domains.map((domain) => [domain.name, domain.catchAll, formatTime(domain.createdAt)]),
+        domains.map((domain) => [domain.name, domain.catchAll && name(domain.catchAll), formatTime(domain.createdAt)]),
       ),
     );
     return 0;
@@ -60,7 +70,7 @@ const show: Verb = {
   examples: ['mailmesh domain show mail.localhost'],
   async run(context) {
     const client = await context.client();
-    context.show(await client.call('domain.get', { name: context.args[0]! }), human);
+    await print(context, client, await client.call('domain.get', { name: context.args[0]! }));
     return 0;
   },
 };
@@ -79,7 +89,7 @@ const set: Verb = {
     if (typeof catchAll !== 'string') throw new UsageError('domain set wants --catch-all ADDRESS, or none');
     const client = await context.client();
     const change = { name: context.args[0]!, catchAll: catchAll === 'none' ? null : catchAll };
-    context.show(await client.call('domain.update', change), human);
+    await print(context, client, await client.call('domain.update', change));
     return 0;
   },
 };

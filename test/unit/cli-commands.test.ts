@@ -212,7 +212,9 @@ test('domains, aliases, keys, models and the queue call their actions', async ()
   }
   const strip = ([action, params]: (typeof node.calls)[number]) => [action, { ...(params as object), who: undefined }];
   const who = undefined;
-  assert.deepEqual(node.calls.map(strip), [
+  // Asked for names to show only.
+  const changes = node.calls.filter(([action]) => action !== 'account.get');
+  assert.deepEqual(changes.map(strip), [
     ['domain.create', { name: 'example.org', who }],
     ['domain.update', { name: 'example.org', catchAll: 'alice@mail.localhost', who }],
     ['domain.update', { name: 'example.org', catchAll: null, who }],
