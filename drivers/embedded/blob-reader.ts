@@ -13,7 +13,8 @@ import type { Location } from './blob-index.ts';
 import { type Descriptors, damaged, diskError, errorCode, readUpTo, readUpToSync } from './blob-io.ts';
 import { decodeRecordHeader, FLAG_ZSTD, RECORD_HEADER_BYTES, unpack } from './blob-pack.ts';
 
-const CACHE_BYTES_MAX = 6 * 1024 * 1024;
+const CACHE_BYTES_MAX = 8 * 1024 * 1024;
+const HELD_BYTES_MAX = 128 * 1024;
 const CHECKED_MAX = 50_000;
 const TABLES_MAX = 64;
 const SYNC_BYTES_MAX = 256 * 1024;
@@ -37,13 +38,26 @@ export class BlobReader {
 
   /** Bytes [start, end) of a blob, which are within it. Throws ENOENT when its pack has just been compacted away. */
   read(ref: BlobRef, location: Location, start: number, end: number): Buffer | Promise<Buffer> {
-    const cached = this.#cached(ref);
-    if (cached !== undefined) return cached.subarray(start, end);
     return location.pack === 0 ? this.#fromFile(ref, location, start, end) : this.#fromPack(ref, location, start, end);
+  }
+
+  /** A whole blob that is in memory anyway: known and read without a look into the index. */
+  held(ref: BlobRef): Buffer | undefined {
+    return this.#cached(ref);
+  }
+
+  /** Keeps a blob that was just put, since whoever put it reads it next. */
+  hold(ref: BlobRef, bytes: Buffer): void {
+    if (bytes.length <= HELD_BYTES_MAX) this.#keep(ref, bytes);
   }
 
   /** The blob is gone, or is somewhere else in another shape. */
   forget(ref: BlobRef): void {
+    const held = this.#cache.get(ref);
+    if (held !== undefined) {
+      this.#cache.delete(ref);
+      this.#cacheBytes -= held.length;
+    }
     this.#checked.delete(ref);
     this.#tables.delete(ref);
   }

@@ -30,6 +30,8 @@ const COMPRESS_BYTES_MIN = 2048;
 /** Compressed in the calling thread up to here: the way through the thread pool would cost more than it takes away. */
 const COMPRESS_SYNC_BYTES_MAX = 64 * 1024;
 const ZSTD_FAST = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } };
+/** The output never outgrows one chunk, so none is put together from several. */
+const zstdFor = (bytes: Uint8Array) => ({ ...ZSTD_FAST, chunkSize: bytes.length + 512 });
 const compress = promisify(zlib.zstdCompress) as (bytes: Uint8Array, options: zlib.ZstdOptions) => Promise<Buffer>;
 
 export class EmbeddedBlobStore implements BlobStore {
@@ -79,7 +81,11 @@ export class EmbeddedBlobStore implements BlobStore {
 
   writer(): BlobWriter {
     return new EmbeddedBlobWriter({
-      putSmall: (ref, bytes) => this.#put(ref, bytes.length, () => this.#append(ref, bytes)),
+      putSmall: async (ref, bytes) => {
+        const info = await this.#put(ref, bytes.length, () => this.#append(ref, bytes));
+        this.#parts.reader.hold(ref, bytes);
+        return info;
+      },
       putSpooled: (ref, size, spool) => this.#putSpooled(ref, size, spool),
       temporaryFile: () => path.join(this.#folder, 'tmp', randomUUID()),
     });
@@ -101,6 +107,8 @@ export class EmbeddedBlobStore implements BlobStore {
   }
 
   async read(ref: BlobRef, start: number, end: number): Promise<Uint8Array> {
+    const held = this.#parts.reader.held(ref);
+    if (held !== undefined && start >= 0 && start <= end && end <= held.length) return held.subarray(start, end);
     for (let attempt = 1; ; attempt++) {
       const location = this.#parts.index.find(ref);
       if (location === undefined) throw new Fault('no such blob', { ref });
@@ -168,7 +176,7 @@ export class EmbeddedBlobStore implements BlobStore {
     if (bytes.length >= COMPRESS_BYTES_MIN) {
       const smaller =
         bytes.length <= COMPRESS_SYNC_BYTES_MAX
-          ? zlib.zstdCompressSync(bytes, ZSTD_FAST)
+          ? zlib.zstdCompressSync(bytes, zstdFor(bytes))
           : await compress(bytes, ZSTD_FAST);
       if (smaller.length <= bytes.length * 0.9) payload = smaller;
     }
