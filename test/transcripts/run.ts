@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { EngineFactory } from '../../core/mail/wire.ts';
 import { type ConnectionOptions, TestConnection } from '../support/test-connection.ts';
 import { type Dialogue, parseDialogues, type Step } from './parse.ts';
@@ -34,13 +34,16 @@ const LINE_TIMEOUT_MS = 8_000;
 
 /** Registers a test for each dialogue of the folder's files, in both chunkings. */
 export function runTranscripts(folder: string, host: Host): void {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
-    for (const dialogue of parseDialogues(readFileSync(join(folder, file), 'utf8'), file)) {
-      for (const [how, step] of CHUNKINGS) {
-        test(`${file}: ${dialogue.title} (${how})`, { timeout: TIMEOUT_MS }, () => play(dialogue, host, step));
+  // Side by side: most of the time is spent waiting for the disk.
+  describe('transcripts', { concurrency: 8 }, () => {
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
+      for (const dialogue of parseDialogues(readFileSync(join(folder, file), 'utf8'), file)) {
+        for (const [how, step] of CHUNKINGS) {
+          test(`${file}: ${dialogue.title} (${how})`, { timeout: TIMEOUT_MS }, () => play(dialogue, host, step));
+        }
       }
     }
-  }
+  });
 }
 
 const LATE = Symbol('late');
