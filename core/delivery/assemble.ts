@@ -20,7 +20,7 @@ import {
   withoutRanges,
 } from '../mail/layout.ts';
 import { describeMessage, type MessageDescription, toContentInput } from '../mime/describe.ts';
-import { encodeStructure, shiftStructure } from '../mime/structure-code.ts';
+import { encodeStructure, endsInCrlf, shiftStructure } from '../mime/structure-code.ts';
 import type { ContentInput } from '../ports/mail-store.ts';
 
 /** A blob that nothing refers to lives 24 h (core/ports/blob-store.ts): older splits may be gone by the commit. */
@@ -162,7 +162,8 @@ export class Assembler {
 
 function shifted(description: MessageDescription, delta: number): MessageDescription {
   const root = shiftStructure(description.root, delta);
-  return { ...description, size: description.size + delta, root, structure: encodeStructure(root) };
+  const structure = encodeStructure(root, endsInCrlf(description.structure));
+  return { ...description, size: description.size + delta, root, structure };
 }
 
 /** One recipient's copy; for several recipients of a message make one Assembler. */

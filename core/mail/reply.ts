@@ -112,6 +112,13 @@ export const REPLIES = {
   readOnly: r(550, '7.1', 'Mailbox is selected read-only'),
   // RFC 3501 §7.1.
   badCharset: r(504, '6.0', 'Charset is not supported', { imap: 'BADCHARSET (US-ASCII UTF-8)' }),
+  // maildrops (POP3)
+  messageUnknown: r(550, '1.1', 'No such message'),
+  messageDeleted: r(550, '1.1', 'Message is marked as deleted'),
+  messageGone: r(550, '1.1', 'Message was removed by another session'),
+  // RFC 6856 §5.
+  utf8Needed: r(553, '6.7', 'Message needs UTF8', { pop3: 'UTF8' }),
+  deletionsFailed: r(451, '3.0', 'Deleted messages were not removed', { pop3: 'SYS/TEMP' }),
   forbidden: r(550, '7.1', 'Not allowed', { imap: 'NOPERM' }),
 } as const satisfies Record<string, Reply>;
 

@@ -60,7 +60,7 @@ export function describeParsed(parser: StructureParser): MessageDescription {
     root,
     envelope: envelopeBytes(header, fields),
     bodystructure: bodystructureBytes(root),
-    structure: encodeStructure(root),
+    structure: encodeStructure(root, parser.endsInCrlf),
     messageId: bracketed(plain('message-id')),
     sentAt: parseDate(plain('date')),
     subject: shown('subject'),

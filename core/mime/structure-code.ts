@@ -9,6 +9,8 @@ import { asBuffer, latin1 } from './bytes.ts';
 import type { Disposition, EmbeddedMessage, Params, Part } from './part.ts';
 
 const FORMAT = 1;
+/** The same, of a message that does not end in CRLF. */
+const FORMAT_OPEN = 2;
 
 /** Strings that are written as one number. Append only: the place is the code. */
 const COMMON = [
@@ -290,20 +292,25 @@ function readPart(reader: Reader, base: number): Part {
   };
 }
 
-export function encodeStructure(part: Part): Uint8Array {
+/** @param closed the message ends in CRLF */
+export function encodeStructure(part: Part, closed = true): Uint8Array {
   const writer = new Writer();
-  writer.byte(FORMAT);
+  writer.byte(closed ? FORMAT : FORMAT_OPEN);
   writePart(writer, part, 0);
   return writer.finish();
 }
 
 export function decodeStructure(bytes: Uint8Array): Part {
   const reader = new Reader(bytes);
-  if (reader.byte() !== FORMAT) throw new Fault('a stored structure has an unknown format');
+  const format = reader.byte();
+  if (format !== FORMAT && format !== FORMAT_OPEN) throw new Fault('a stored structure has an unknown format');
   const part = readPart(reader, 0);
   if (!reader.done) throw new Fault('a stored structure has bytes left over');
   return part;
 }
+
+/** Whether the message that an encoded structure is of ends in CRLF: told by its first byte. */
+export const endsInCrlf = (structure: Uint8Array): boolean => structure[0] !== FORMAT_OPEN;
 
 function moved(part: Part, delta: number): Part {
   return {

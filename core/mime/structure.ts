@@ -85,6 +85,11 @@ export class StructureParser {
     return this.#offset + (this.#carry?.length ?? 0);
   }
 
+  /** Whether the message ends in CRLF; known once `end` was called. */
+  get endsInCrlf(): boolean {
+    return this.#last === LF && this.#beforeLast === CR;
+  }
+
   /** Takes the next bytes of the message; keeps no reference to them. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
