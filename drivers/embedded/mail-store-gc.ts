@@ -6,6 +6,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { decodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
 import { LOW, NEEDS_GC, RECEIPT_AGE_MS, TOMBSTONE_AGE_MS, TOMBSTONES_KEPT } from './mail-store-schema.ts';
+import { writing } from './mail-store-statements.ts';
 
 const BATCH = 200;
 
@@ -26,18 +27,20 @@ export class Collector {
          FROM dying d LIMIT ${BATCH}`,
       ),
       layout: db.prepare('SELECT layout FROM contents WHERE id = (?1 << 32 | ?2)'),
-      dropBlob: db.prepare('DELETE FROM content_blobs WHERE blob = ?3 AND content = (?1 << 32 | ?2)'),
-      dropContent: db.prepare('DELETE FROM contents WHERE id = (?1 << 32 | ?2)'),
-      dropDying: db.prepare('DELETE FROM dying WHERE content = (?1 << 32 | ?2)'),
+      dropBlob: writing(db, 'DELETE FROM content_blobs WHERE blob = ?3 AND content = (?1 << 32 | ?2)'),
+      dropContent: writing(db, 'DELETE FROM contents WHERE id = (?1 << 32 | ?2)'),
+      dropDying: writing(db, 'DELETE FROM dying WHERE content = (?1 << 32 | ?2)'),
 
       purgeAccount: db.prepare('SELECT key FROM accounts WHERE id IS NULL LIMIT 1'),
       purgeMailbox: db.prepare('SELECT key FROM mailboxes WHERE account = ? LIMIT 1'),
-      purgeMessages: db.prepare(
+      purgeMessages: writing(
+        db,
         `DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id ${range} LIMIT ${BATCH * 5})`,
       ),
-      dropMailbox: db.prepare('DELETE FROM mailboxes WHERE key = ?'),
+      dropMailbox: writing(db, 'DELETE FROM mailboxes WHERE key = ?'),
       purgeContents: db.prepare(`SELECT id & ${LOW} AS number FROM contents WHERE id ${range} LIMIT ${BATCH}`),
-      purgeReceipts: db.prepare(
+      purgeReceipts: writing(
+        db,
         `DELETE FROM receipts WHERE account = ?1 AND key IN (SELECT key FROM receipts WHERE account = ?1 LIMIT ${BATCH})`,
       ),
 
@@ -49,17 +52,20 @@ export class Collector {
            SELECT mod_seq, date FROM messages WHERE mailbox = ?1 AND content IS NULL ORDER BY mod_seq, id LIMIT ?2)
          WHERE date < ?3`,
       ),
-      dropTombstones: db.prepare(
+      dropTombstones: writing(
+        db,
         `DELETE FROM messages WHERE id IN (
            SELECT id FROM (SELECT id, date FROM messages WHERE mailbox = ?1 AND content IS NULL ORDER BY mod_seq, id LIMIT ?2)
            WHERE date < ?3)`,
       ),
-      raiseMailboxFloor: db.prepare(
+      raiseMailboxFloor: writing(
+        db,
         'UPDATE mailboxes SET floor = max(floor, ?2), tombstones = tombstones - ?3 WHERE key = ?1',
       ),
-      raiseFloor: db.prepare('UPDATE accounts SET floor = max(floor, ?2) WHERE key = ?1'),
+      raiseFloor: writing(db, 'UPDATE accounts SET floor = max(floor, ?2) WHERE key = ?1'),
 
-      dropReceipts: db.prepare(
+      dropReceipts: writing(
+        db,
         `DELETE FROM receipts WHERE (account, key) IN (SELECT account, key FROM receipts WHERE at < ? LIMIT ${BATCH})`,
       ),
     };
@@ -114,9 +120,9 @@ export class Collector {
       this.#sql.dropDying.run(key, number);
     }
     if (contents.length > 0 || Number(this.#sql.purgeReceipts.run(key).changes) > 0) return true;
-    this.#db.prepare('DELETE FROM subscriptions WHERE account = ?').run(key);
-    this.#db.prepare('DELETE FROM outbox WHERE account = ?').run(key);
-    this.#db.prepare('DELETE FROM accounts WHERE key = ?').run(key);
+    writing(this.#db, 'DELETE FROM subscriptions WHERE account = ?').run(key);
+    writing(this.#db, 'DELETE FROM outbox WHERE account = ?').run(key);
+    writing(this.#db, 'DELETE FROM accounts WHERE key = ?').run(key);
     return true;
   }
 

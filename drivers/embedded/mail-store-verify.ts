@@ -8,6 +8,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { decodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import { LOW } from './mail-store-schema.ts';
+import { writing } from './mail-store-statements.ts';
 
 /** Findings of one kind that are listed one by one. */
 const LISTED_MAX = 1000;
@@ -89,7 +90,7 @@ class Inspection {
   }
 
   #run(sql: string, ...values: (number | string | Uint8Array | null)[]): void {
-    this.#db.prepare(sql).run(...values);
+    writing(this.#db, sql).run(...values);
   }
 
   mailboxes(): void {

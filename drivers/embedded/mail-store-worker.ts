@@ -10,7 +10,7 @@ import type { Lease, MailStore, OutboxTopic } from '../../core/ports/mail-store.
 import { Commit, nextUidValidity } from './mail-store-commit.ts';
 import { Collector } from './mail-store-gc.ts';
 import { MIGRATIONS } from './mail-store-schema.ts';
-import { commitStatements } from './mail-store-statements.ts';
+import { commitStatements, writing } from './mail-store-statements.ts';
 import { inspect } from './mail-store-verify.ts';
 import type { SentCommit } from './mail-store-wire.ts';
 import type { Handler, WorkerDefinition } from './sqlite-worker.ts';
@@ -19,15 +19,16 @@ type NewAccount = Parameters<MailStore['createAccount']>[0] & { readonly now: nu
 
 function accountHandlers(db: DatabaseSync): Record<string, Handler> {
   const find = db.prepare('SELECT key, epoch, owner, until FROM accounts WHERE id = ?');
-  const add = db.prepare(
+  const add = writing(
+    db,
     `INSERT INTO accounts (id, mod_seq, floor, used_bytes, used_messages, quota_bytes, quota_messages, uid_validity,
        last_content, epoch, owner, until) VALUES (?1, 1, 0, 0, 0, ?2, ?3, ?4, 0, 0, NULL, 0)`,
   );
   const addMailbox = commitStatements(db).addMailbox;
-  const setQuota = db.prepare('UPDATE accounts SET quota_bytes = ?2, quota_messages = ?3 WHERE id = ?1');
-  const forget = db.prepare('UPDATE accounts SET id = NULL WHERE id = ?');
-  const setLease = db.prepare('UPDATE accounts SET epoch = ?2, owner = ?3, until = ?4 WHERE key = ?1');
-  const release = db.prepare('UPDATE accounts SET owner = NULL, until = 0 WHERE id = ?1 AND owner = ?2');
+  const setQuota = writing(db, 'UPDATE accounts SET quota_bytes = ?2, quota_messages = ?3 WHERE id = ?1');
+  const forget = writing(db, 'UPDATE accounts SET id = NULL WHERE id = ?');
+  const setLease = writing(db, 'UPDATE accounts SET epoch = ?2, owner = ?3, until = ?4 WHERE key = ?1');
+  const release = writing(db, 'UPDATE accounts SET owner = NULL, until = 0 WHERE id = ?1 AND owner = ?2');
   return {
     createAccount({ account, quotaBytes, quotaMessages, mailboxes, now }: NewAccount) {
       if (find.get(account) !== undefined) return;
@@ -64,7 +65,7 @@ export const definition: WorkerDefinition = {
   open(db) {
     const statements = commitStatements(db);
     const collector = new Collector(db);
-    const outboxDone = db.prepare('DELETE FROM outbox WHERE id = ?1 AND topic = ?2');
+    const outboxDone = writing(db, 'DELETE FROM outbox WHERE id = ?1 AND topic = ?2');
     return {
       ...accountHandlers(db),
       commit: (sent: SentCommit) => new Commit(statements, sent).run(sent.ops),

@@ -11,7 +11,7 @@ import { EmbeddedMailStore } from '../../drivers/embedded/mail-store.ts';
 import { append, contentInput, INBOX, JUNK, TestAccount } from '../contract/mail-store-fixtures.ts';
 import { randomFrom, runUntilKilled } from './kill.ts';
 
-const ROUNDS = 6;
+const ROUNDS = 4;
 const CHILD = fileURLToPath(new URL('./mail-store-child.ts', import.meta.url));
 
 interface Acknowledged {
@@ -63,7 +63,7 @@ test('every acknowledged commit survives kill -9 at any moment', async (context)
     await store.release(account.id, 'owner');
     await store.close();
     for (let round = 0; round < ROUNDS; round++) {
-      const lines = 1 + Math.floor(random() * 600);
+      const lines = 1 + Math.floor(random() * 400);
       const printed = await runUntilKilled(CHILD, [join(folder, 'mail'), account.id, String(round)], lines);
       for (const line of printed) learn(line, known);
       const reopened = new EmbeddedMailStore({ folder: join(folder, 'mail'), now: Date.now });

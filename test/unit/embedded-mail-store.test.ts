@@ -15,6 +15,7 @@ import {
   blobOf,
   contentInput,
   INBOX,
+  JUNK,
   START,
   store as storeFlags,
   TestAccount,
@@ -215,6 +216,33 @@ test('a mailbox without a uid left refuses messages softly', () =>
       assert.equal(await a.why(append()), 'uidsExhausted');
       assert.deepEqual((await a.do(storeFlags(uids(4_294_967_295), 'add', ['\\Seen']))).stored.length, 1);
       assert.deepEqual(await a.uids(), [1, 2, 4_294_967_295]);
+    });
+  }));
+
+test('packed keys beyond 2^53 work: the store takes two thousand million mailboxes', () =>
+  inFolder(async (folder) => {
+    const [a] = await twoAccounts(folder, 0);
+    const db = new DatabaseSync(join(folder, 'mail-0.db'));
+    const last = 2 ** 31 - 1;
+    db.exec(`UPDATE accounts SET key = ${last} WHERE id = '${a.id}';
+      UPDATE mailboxes SET account = ${last}, key = ${last} - (name = 'INBOX')
+        WHERE account = (SELECT min(account) FROM mailboxes)`);
+    db.close();
+    await withStore(folder, [a], async (store) => {
+      await a.fill(20);
+      const { content } = await a.do(append({ dedupe: 'x' }));
+      await a.do(storeFlags(uids(1, 2), 'add', ['\\Deleted']));
+      await a.do({ t: 'move', from: INBOX, uids: uids(5, 21), to: JUNK });
+      await a.do({ t: 'expunge', mailbox: INBOX, uids: null, onlyDeleted: true });
+      while (await store.gc(START, 10));
+      assert.deepEqual(
+        [(await a.uids()).length, await a.uids(JUNK), await a.vanished(null, 0)],
+        [17, [1, 2], [1, 2, 5, 21]],
+      );
+      assert.equal((await store.contents(a.id, [content], ['size']))[0]!.id, content);
+      assert.deepEqual(await store.verify(true), []);
+      await store.deleteAccount(a.id);
+      assert.deepEqual(await store.verify(false), []);
     });
   }));
 
