@@ -140,10 +140,10 @@ export class EmbeddedSearchStore implements SearchStore {
 const isCorrupt = (error: unknown): boolean =>
   error instanceof MailError && ['CORRUPT', 'NOTADB'].includes(String(error.facts.result));
 
-/** The tokenizer ends at a NUL; text behind the limit is covered by the mark `truncated`. */
+/** Text behind the limit is covered by the mark `truncated`. */
 function indexable(document: SearchDocument): SearchDocument {
   const { header, body } = document;
-  const text = (value: string) => value.slice(0, TEXT_CHARACTERS_MAX).replaceAll('\0', '\ufffd');
+  const text = (value: string) => value.slice(0, TEXT_CHARACTERS_MAX);
   const truncated = document.truncated || header.length > TEXT_CHARACTERS_MAX || body.length > TEXT_CHARACTERS_MAX;
   return { ...document, header: text(header), body: text(body), truncated };
 }
@@ -154,7 +154,7 @@ function matchExpression(needle: string): string[] {
   return terms.length === 0 ? [] : [terms.join(' AND ')];
 }
 
-/** Characters that don't reach the index as they are: NUL, and surrogates that are not a pair. */
+/** What can't be asked for as it is indexed: NUL ends an FTS5 expression, surrogates that are no pair are replaced. */
 const UNSURE = /^(?:\0|[\ud800-\udfff])$/;
 
 /** Up to TRIGRAMS_MAX of a needle's runs of three characters, from all over it. */
