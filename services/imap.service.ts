@@ -1,6 +1,7 @@
 /** IMAP for mail clients. Sessions read the stores themselves and write through the account's mailbox actor. */
 
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { ServiceBroker, ServiceSchema } from 'moleculer';
 import { ColumnsCache } from '../core/imap/columns-cache.ts';
 import { makeImapEngine } from '../core/imap/engine.ts';
@@ -30,6 +31,7 @@ const environment = (context: NodeContext, broker: ServiceBroker): ImapEnvironme
   newMailboxId: () => randomId<MailboxId>(randomBytes(16)),
   now: context.now,
   random: (length) => randomBytes(length),
+  turn: setImmediate,
   log: (event, facts) => context.log.info(facts, event),
 });
 

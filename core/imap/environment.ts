@@ -41,6 +41,8 @@ export interface ImapEnvironment {
   /** Milliseconds since 1970. */
   now(): number;
   random(length: number): Uint8Array;
+  /** Resolves in another turn of the event loop: long work waits for it now and then, so that others are served. */
+  turn(): Promise<void>;
   /** One log line; never a password, a body or a token. */
   log(event: string, facts: Readonly<Record<string, unknown>>): void;
 }

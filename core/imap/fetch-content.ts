@@ -16,16 +16,16 @@ export interface ContentNeeds {
   readonly envelope: boolean;
   readonly bodystructure: boolean;
   readonly body: boolean;
-  /** Layout and structure, for sections; never cached: they are read once for each body. */
-  readonly sections: boolean;
+  /** Of the sections' contents; never cached: they are read once for each body. */
+  readonly sections: readonly ContentField[];
 }
 
-/** The contents of one batch, by id. */
-export class LoadedContents {
-  readonly envelopes = new Map<ContentId, Uint8Array>();
-  readonly bodystructures = new Map<ContentId, Uint8Array>();
-  readonly bodies = new Map<ContentId, Uint8Array>();
-  readonly sections = new Map<ContentId, Content>();
+/** What was loaded for one batch, in its order; undefined where a content is gone. */
+export interface LoadedContents {
+  readonly envelope: readonly (Uint8Array | undefined)[];
+  readonly bodystructure: readonly (Uint8Array | undefined)[];
+  readonly body: readonly (Uint8Array | undefined)[];
+  readonly sections: readonly (Content | undefined)[];
 }
 
 export class ContentLoader {
@@ -47,46 +47,42 @@ export class ContentLoader {
   }
 
   async load(ids: readonly ContentId[]): Promise<LoadedContents> {
-    const loaded = new LoadedContents();
     const { envelopes, bodystructures, bodies } = this.#caches;
-    const whole = (field: 'envelope' | 'bodystructure') => (content: Content) => content[field];
-    if (this.#needs.envelope) await this.#cached(ids, envelopes, loaded.envelopes, 'envelope', whole('envelope'));
-    if (this.#needs.bodystructure) {
-      await this.#cached(ids, bodystructures, loaded.bodystructures, 'bodystructure', whole('bodystructure'));
-    }
-    if (this.#needs.body) {
-      await this.#cached(ids, bodies, loaded.bodies, 'structure', ({ structure }) =>
-        bodyBytes(decodeStructure(structure)),
-      );
-    }
-    if (this.#needs.sections) {
-      for (const content of await this.#store.contents(this.#account, ids, ['layout', 'structure', 'size'])) {
-        if (content !== undefined) loaded.sections.set(content.id, content);
-      }
-    }
-    return loaded;
+    const { envelope, bodystructure, body, sections } = this.#needs;
+    const rendered = ({ structure }: Content): Uint8Array => bodyBytes(decodeStructure(structure));
+    return {
+      envelope: envelope ? await this.#cached(ids, envelopes, 'envelope', (content) => content.envelope) : [],
+      bodystructure: bodystructure
+        ? await this.#cached(ids, bodystructures, 'bodystructure', (content) => content.bodystructure)
+        : [],
+      body: body ? await this.#cached(ids, bodies, 'structure', rendered) : [],
+      sections: sections.length > 0 ? await this.#store.contents(this.#account, ids, sections) : [],
+    };
   }
 
   async #cached(
     ids: readonly ContentId[],
     cache: ContentCache,
-    into: Map<ContentId, Uint8Array>,
     field: ContentField,
     make: (content: Content) => Uint8Array,
-  ): Promise<void> {
-    const missing: ContentId[] = [];
-    for (const id of ids) {
-      const bytes = cache.get(this.#account, id);
-      if (bytes === undefined) missing.push(id);
-      else into.set(id, bytes);
-    }
-    if (missing.length === 0) return;
-    for (const content of await this.#store.contents(this.#account, missing, [field])) {
+  ): Promise<(Uint8Array | undefined)[]> {
+    const found = ids.map((id) => cache.get(this.#account, id));
+    const missing: number[] = [];
+    for (let i = 0; i < ids.length; i++) if (found[i] === undefined) missing.push(i);
+    if (missing.length === 0) return found;
+    const contents = await this.#store.contents(
+      this.#account,
+      missing.map((i) => ids[i]!),
+      [field],
+    );
+    for (let i = 0; i < missing.length; i++) {
+      const content = contents[i];
       if (content === undefined) continue;
       const bytes = make(content);
       if (bytes.length === 0) throw new Fault('a stored content lacks a field', { content: content.id, field });
       cache.set(this.#account, content.id, bytes);
-      into.set(content.id, bytes);
+      found[missing[i]!] = bytes;
     }
+    return found;
   }
 }

@@ -15,6 +15,7 @@ import { ContentLoader, type LoadedContents } from './fetch-content.ts';
 import { type PreparedMessage, SectionReader } from './fetch-sections.ts';
 import type { MailboxView } from './mailbox-view.ts';
 import type { SeqRange } from './message-set.ts';
+import { Pace } from './pace.ts';
 import type { Run } from './seq-map.ts';
 import type { ImapSession } from './session.ts';
 
@@ -61,10 +62,12 @@ class FetchRun {
   readonly #setsSeen: boolean;
   readonly #loader: ContentLoader;
   readonly #reader: SectionReader | null;
+  readonly #pace: Pace;
 
   constructor(session: ImapSession, args: FetchArgs) {
     this.#session = session;
     this.#view = session.view;
+    this.#pace = new Pace(session.env);
     const columns: ColumnItem[] = [];
     const others: Exclude<FetchItem, { t: 'column' }>[] = [];
     for (const item of args.items) {
@@ -85,7 +88,7 @@ class FetchRun {
       envelope: has('envelope'),
       bodystructure: has('bodystructure'),
       body: has('body'),
-      sections: sections.length > 0,
+      sections: SectionReader.needs(sections),
     });
     this.#reader = sections.length > 0 ? new SectionReader(session.env.blobs, sections) : null;
   }
@@ -96,6 +99,7 @@ class FetchRun {
       for (let seq = from; seq <= to; ) {
         seq = this.#others.length === 0 ? this.#writeColumns(seq, to) : await this.#writeBatch(seq, to);
         if (out.needsFlush) await input.flush();
+        await this.#pace.step();
       }
     }
   }
@@ -126,7 +130,7 @@ class FetchRun {
     const contents = await this.#loader.load(members.map((member) => member.content));
     const seen = this.#setsSeen ? await this.#setSeen(members) : null;
     if (this.#reader === null) {
-      for (const member of members) if (this.#begin(member, contents, seen)) this.#end();
+      for (let i = 0; i < members.length; i++) if (this.#begin(members[i]!.seq, i, contents, seen)) this.#end();
     } else await this.#writeBodies(members, contents, seen, this.#reader);
     return next;
   }
@@ -169,18 +173,18 @@ class FetchRun {
   }
 
   /** Writes the response's beginning up to the bodies. False where the content is gone. */
-  #begin({ seq, content }: Member, contents: LoadedContents, seen: ReadonlySet<number> | null): boolean {
+  #begin(seq: number, index: number, contents: LoadedContents, seen: ReadonlySet<number> | null): boolean {
     const { out } = this.#session;
     const columns = seen?.has(seq) === true ? this.#seenColumns : this.#columns;
     const others: Uint8Array[] = [];
     for (const item of this.#others) {
       if (item.t === 'section') continue;
-      const bytes = CONTENT_ITEMS[item.t].from(contents, content);
+      const bytes = contents[item.t][index];
       if (bytes === undefined) {
         this.missing = true;
         return false;
       }
-      others.push(CONTENT_ITEMS[item.t].name, bytes);
+      others.push(NAMES[item.t], bytes);
     }
     for (const run of this.#view.map.runs(seq, seq)) beginRow(out, run, columns, this.#view.recent);
     let separate = columns.length > 0;
@@ -212,7 +216,7 @@ class FetchRun {
         ahead.length - i < AHEAD_MAX &&
         (ahead.length <= i || held < AHEAD_BYTES_MAX)
       ) {
-        const content = contents.sections.get(members[ahead.length]!.content);
+        const content = contents.sections[ahead.length];
         const prepared = content === undefined ? null : reader.prepare(content);
         held += prepared?.sizeBytes ?? 0;
         ahead.push(prepared);
@@ -225,13 +229,14 @@ class FetchRun {
       }
       const sections = await this.#sections(prepared);
       held -= prepared.sizeBytes;
-      if (sections === null || !this.#begin(members[i]!, contents, seen)) continue;
+      if (sections === null || !this.#begin(members[i]!.seq, i, contents, seen)) continue;
       for (let index = 0; index < sections.length; index++) {
         if (index > 0) out.ascii(' ');
         await reader.write(out, input, index, sections[index]!);
       }
       this.#end();
       if (out.needsFlush) await input.flush();
+      await this.#pace.step();
     }
   }
 
@@ -248,16 +253,8 @@ class FetchRun {
   }
 }
 
-interface ContentItem {
-  readonly name: Uint8Array;
-  from(contents: LoadedContents, content: ContentId): Uint8Array | undefined;
-}
-
-const CONTENT_ITEMS: Readonly<Record<'envelope' | 'bodystructure' | 'body', ContentItem>> = {
-  envelope: { name: Buffer.from('ENVELOPE '), from: (contents, content) => contents.envelopes.get(content) },
-  bodystructure: {
-    name: Buffer.from('BODYSTRUCTURE '),
-    from: (contents, content) => contents.bodystructures.get(content),
-  },
-  body: { name: Buffer.from('BODY '), from: (contents, content) => contents.bodies.get(content) },
+const NAMES: Readonly<Record<'envelope' | 'bodystructure' | 'body', Uint8Array>> = {
+  envelope: Buffer.from('ENVELOPE '),
+  bodystructure: Buffer.from('BODYSTRUCTURE '),
+  body: Buffer.from('BODY '),
 };

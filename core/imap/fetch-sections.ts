@@ -10,7 +10,7 @@ import type { Part } from '../mime/part.ts';
 import { sectionRange, selectFields } from '../mime/section.ts';
 import { decodeStructure } from '../mime/structure-code.ts';
 import type { BlobStore } from '../ports/blob-store.ts';
-import type { Content } from '../ports/mail-store.ts';
+import type { Content, ContentField } from '../ports/mail-store.ts';
 import type { SectionItem } from './fetch-attributes.ts';
 import type { ImapInput } from './input.ts';
 import type { ImapWriter } from './writer.ts';
@@ -40,9 +40,12 @@ function cut(range: Range, partial: SectionItem['partial']): Range {
   return { start, end: Math.min(range.end, start + partial.length) };
 }
 
+/** BODY[]: nothing of the structure has to be known. */
+const isWhole = (item: SectionItem): boolean => item.path.length === 0 && item.what === '';
+
 /** The whole section, or null where the message has none such. */
 function rangeOf(item: SectionItem, size: number, root: () => Part): Range | null {
-  if (item.path.length === 0 && item.what === '') return { start: 0, end: size };
+  if (isWhole(item)) return { start: 0, end: size };
   return sectionRange(root(), item.path, item.what);
 }
 
@@ -53,6 +56,12 @@ export class SectionReader {
   constructor(blobs: BlobStore, items: readonly SectionItem[]) {
     this.#blobs = blobs;
     this.#items = items;
+  }
+
+  /** What must be known of the contents. */
+  static needs(items: readonly SectionItem[]): readonly ContentField[] {
+    if (items.length === 0) return [];
+    return items.every(isWhole) ? ['layout'] : ['layout', 'structure'];
   }
 
   /** Begins to read what the items want of one message. */

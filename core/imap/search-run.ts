@@ -9,9 +9,10 @@ import { readRange } from '../mail/layout.ts';
 import { parseDateTime } from '../mime/date.ts';
 import { bodyText, foldedFields, foldedHeader } from '../mime/search-text.ts';
 import { decodeStructure } from '../mime/structure-code.ts';
-import type { Content } from '../ports/mail-store.ts';
+import type { Content, ContentField } from '../ports/mail-store.ts';
 import { envelopeDate } from './envelope-date.ts';
 import { plainRanges, type SeqRange, seqRanges } from './message-set.ts';
+import { Pace } from './pace.ts';
 import { evaluate, type Facts, type Sets } from './search-evaluate.ts';
 import { everyKey, type SearchKey } from './search-keys.ts';
 import type { ImapSession } from './session.ts';
@@ -29,6 +30,11 @@ const BATCH = 512;
 /** Messages read side by side. */
 const READERS = 8;
 const DAY_SECONDS = 86_400;
+/** More than any zone's offset that is understood, and a day. */
+const ZONE_SECONDS_MAX = 6 * DAY_SECONDS;
+const NO_BYTES = new Uint8Array(0);
+
+const startOfDay = (seconds: number): number => Math.floor(seconds / DAY_SECONDS) * DAY_SECONDS;
 
 const isTextKey = (key: SearchKey): key is TextKey => key.t === 'header' || key.t === 'body' || key.t === 'text';
 
@@ -43,13 +49,16 @@ class SearchRun {
   readonly #key: SearchKey;
   readonly #sets: Sets;
   readonly #textKeys: readonly TextKey[];
-  readonly #needsSent: boolean;
+  /** Days that Date fields are compared with. */
+  readonly #sentDays: readonly number[];
+  readonly #pace: Pace;
   /** What the index says of a key: contents behind `mark` it knows nothing about. */
   readonly #candidates = new Map<TextKey, { readonly mark: ModSeq; readonly contents: ReadonlySet<ContentId> }>();
 
   constructor(session: ImapSession, key: SearchKey) {
     this.#session = session;
     this.#key = key;
+    this.#pace = new Pace(session.env);
     const { map } = session.view;
     const sets = new Map<SearchKey, readonly SeqRange[]>();
     const lastUid = map.count === 0 ? 0 : map.uidAt(map.count);
@@ -60,7 +69,7 @@ class SearchRun {
     }
     this.#sets = sets;
     this.#textKeys = keys.filter(isTextKey);
-    this.#needsSent = keys.some((one) => one.t === 'sent');
+    this.#sentDays = keys.flatMap((one) => (one.t === 'sent' ? [one.day] : []));
   }
 
   async askIndex(): Promise<void> {
@@ -80,6 +89,7 @@ class SearchRun {
       seq = next;
       const open = facts.filter((one) => evaluate(this.#key, one, this.#sets) !== true);
       if (open.length > 0) await this.#settle(open);
+      await this.#pace.step();
       for (const one of facts) {
         if (evaluate(this.#key, one, this.#sets) === true)
           matches.push({ seq: one.seq, uid: one.uid, modSeq: one.modSeq });
@@ -118,7 +128,7 @@ class SearchRun {
   async #settle(facts: readonly Facts[]): Promise<void> {
     for (const one of facts) this.#ruleOut(one);
     let open = this.#undecided(facts);
-    if (this.#needsSent && open.length > 0) {
+    if (this.#sentDays.length > 0 && open.length > 0) {
       await this.#loadSentDays(open);
       open = this.#undecided(open);
     }
@@ -131,6 +141,7 @@ class SearchRun {
       while (next < open.length) {
         const at = next++;
         await this.#read(open[at]!, contents[at]);
+        await this.#pace.step();
       }
     };
     await Promise.all(Array.from({ length: Math.min(READERS, open.length) }, reader));
@@ -149,20 +160,26 @@ class SearchRun {
     }
   }
 
-  /** RFC 3501 §6.4.4: the day as the Date field has it, whatever its zone. */
+  /** RFC 3501 §6.4.4: the day as the Date field has it, whatever its zone, which only matters near a day asked for. */
   async #loadSentDays(open: readonly Facts[]): Promise<void> {
     const { env, account } = this.#session;
-    const ids = open.map((one) => contentId(one.content));
-    const contents = await env.store.contents(account, ids, ['sentAt', 'envelope']);
+    const load = (facts: readonly Facts[], fields: readonly ContentField[]) => {
+      const ids = facts.map((one) => contentId(one.content));
+      return env.store.contents(account, ids, fields);
+    };
+    const contents = await load(open, ['sentAt']);
+    const near: Facts[] = [];
     for (let i = 0; i < open.length; i++) {
-      const content = contents[i];
-      const facts = open[i]!;
-      if (content === undefined || content.sentAt === null) {
-        facts.sentDay = null;
-        continue;
-      }
-      const offset = parseDateTime(envelopeDate(content.envelope))?.offsetSeconds ?? 0;
-      facts.sentDay = Math.floor((content.sentAt + offset) / DAY_SECONDS) * DAY_SECONDS;
+      const sentAt = contents[i]?.sentAt ?? null;
+      open[i]!.sentDay = sentAt === null ? null : startOfDay(sentAt);
+      if (sentAt !== null && this.#sentDays.some((day) => Math.abs(sentAt - day) < ZONE_SECONDS_MAX))
+        near.push(open[i]!);
+    }
+    if (near.length === 0) return;
+    const envelopes = await load(near, ['envelope']);
+    for (let i = 0; i < near.length; i++) {
+      const date = parseDateTime(envelopeDate(envelopes[i]?.envelope ?? NO_BYTES));
+      if (date !== null) near[i]!.sentDay = startOfDay(date.seconds + date.offsetSeconds);
     }
   }
 

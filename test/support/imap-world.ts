@@ -7,6 +7,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { ColumnsCache } from '../../core/imap/columns-cache.ts';
 import type { ImapConfig, ImapEnvironment } from '../../core/imap/environment.ts';
 import { flagSet } from '../../core/mail/flags.ts';
@@ -97,6 +98,7 @@ export class ImapWorld {
       newMailboxId: () => randomId<MailboxId>(randomBytes(16)),
       now: Date.now,
       random: (length) => randomBytes(length),
+      turn: setImmediate,
       log: (event, facts) => this.logged.push({ event, facts }),
     };
   }
