@@ -72,7 +72,7 @@ const CONTENTS_AT_ONCE = 1000;
 const MESSAGE_ID_ROWS_MAX = 100;
 const FLAG_SETS_CACHED = 20_000;
 
-export const toMailbox = (row: MailboxRow): Mailbox => ({
+const toMailbox = (row: MailboxRow): Mailbox => ({
   id: mailboxId(row.id),
   name: row.name ?? '',
   role: row.role as Role | null,

@@ -36,7 +36,7 @@ export interface SentCommit {
   readonly ops: readonly SentOp[];
 }
 
-export interface StoredColumns {
+interface StoredColumns {
   readonly ok: true;
   readonly t: 'store';
   readonly uids: Uint32Array;

@@ -30,7 +30,7 @@ import type {
   Role,
 } from '../../core/ports/mail-store.ts';
 
-export interface MailStoreFixture {
+interface MailStoreFixture {
   readonly store: MailStore;
   /** Closes the store, or drops it as a crash would, and opens it anew on the same data. */
   reopen(): Promise<MailStore>;

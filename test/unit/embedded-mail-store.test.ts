@@ -248,7 +248,7 @@ test('packed keys beyond 2^53 work: the store takes two thousand million mailbox
 
 test('on a full disk commits fail with diskFull and change nothing, reading goes on, and space given back is enough', (context) =>
   inFolder(async (folder) => {
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]);
+    const mounted = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]);
     if (mounted.status !== 0) return context.skip('a small file system can not be mounted here');
     const store = newStore(folder);
     try {
@@ -273,6 +273,6 @@ test('on a full disk commits fail with diskFull and change nothing, reading goes
       assert.deepEqual(await store.verify(false), []);
     } finally {
       await store.close();
-      spawnSync('umount', [folder]);
+      spawnSync('/bin/umount', [folder]);
     }
   }));
