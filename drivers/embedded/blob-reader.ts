@@ -19,8 +19,8 @@ const CHECKED_MAX = 50_000;
 const TABLES_MAX = 64;
 const SYNC_BYTES_MAX = 256 * 1024;
 /** A read that took longer did not come from the page cache. */
-const COLD_MS = 1;
-const COLD_READS = 100;
+const COLD_MS = 2;
+const COLD_READS = 16;
 
 export class BlobReader {
   readonly #folder: string;
