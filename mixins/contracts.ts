@@ -5,7 +5,7 @@
 
 import type { Context, ServiceBroker } from 'moleculer';
 import type { Stage } from '../core/filter/verdict.ts';
-import type { AccountId, MailboxId, ModelId, QueueId } from '../core/mail/ids.ts';
+import type { AccountId, MailboxId, ModelId } from '../core/mail/ids.ts';
 import type { Damage } from '../core/ports/blob-store.ts';
 import type { Alias, ApiKey, ApiScope, DirectoryAccount, Domain, SpamPreferences } from '../core/ports/directory.ts';
 import type { AccountState, CommitResult, Mailbox, Op } from '../core/ports/mail-store.ts';
@@ -56,7 +56,7 @@ export interface MessageView extends MessageSummary {
 }
 export type MaintenanceReport = Readonly<Record<string, number | string | readonly Damage[]>>;
 
-export interface Contracts {
+interface Contracts {
   'mailbox.commit': {
     params: {
       account: AccountId;
@@ -187,10 +187,3 @@ export function call<A extends ActionName>(
   const callOptions = options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs };
   return (through as ServiceBroker).call(action, params as never, callOptions) as Promise<Result<A>>;
 }
-
-/** The bodies of the actions a service offers: each takes its parameters and gives its result. */
-export type Actions<A extends ActionName> = {
-  readonly [Name in A]: (params: Params<Name>) => Promise<Result<Name>>;
-};
-
-export type { AccountId, MailboxId, QueueId };

@@ -13,7 +13,7 @@ import type { Engine, EngineFactory } from '../core/mail/wire.ts';
 import type { NodeContext } from './context.ts';
 import { SocketWire } from './socket-wire.ts';
 
-export type Protocol = 'smtp' | 'lmtp' | 'submission' | 'imap' | 'pop3';
+type Protocol = 'smtp' | 'lmtp' | 'submission' | 'imap' | 'pop3';
 
 export interface ListenerOptions {
   /** Shown at the start, in metrics and in errors: `imaps`, `lmtp`, … */

@@ -26,7 +26,7 @@ async function headerTexts(stores: Stores, content: Content, names: readonly str
   });
 }
 
-export async function summarize(
+async function summarize(
   stores: Stores,
   mailbox: string,
   row: Pick<Row, 'uid' | 'flags' | 'size' | 'internalDate'>,

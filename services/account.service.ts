@@ -6,10 +6,11 @@ import { normalizeAddress, parseAddress } from '../core/mail/address.ts';
 import { ClientError } from '../core/mail/errors.ts';
 import { type AccountId, type MailboxId, randomId } from '../core/mail/ids.ts';
 import type { DirectoryAccount } from '../core/ports/directory.ts';
+import type { Op } from '../core/ports/mail-store.ts';
 import { hashPassword } from '../core/sasl/password.ts';
 import { api, limitOf, optional, PAGE, pageFrom, size, text } from '../mixins/api.ts';
 import type { NodeContext } from '../mixins/context.ts';
-import type { AccountView } from '../mixins/contracts.ts';
+import { type AccountView, call } from '../mixins/contracts.ts';
 import { findAccount } from '../mixins/find-message.ts';
 import { startMailboxes } from '../mixins/start-mailboxes.ts';
 
@@ -34,7 +35,7 @@ export const service: ServiceSchema = {
       'account.create',
       { rest: 'POST /v1/accounts', scope: 'admin', summary: 'Make an account', answer: 'Account', creates: true },
       { address: text({ max: 320 }), password, quotaBytes: quota, quotaMessages: quota },
-      async (params, context) => {
+      async (params, context, ctx) => {
         const { stores, config } = context;
         const parsed = parseAddress(params.address, { smtputf8: true });
         if (parsed === null || parsed.domain === '' || parsed.domain.startsWith('['))
@@ -53,14 +54,22 @@ export const service: ServiceSchema = {
           rev: 1,
           spam: { allow: [], block: [] },
         };
+        const mailboxes = startMailboxes(() => randomId<MailboxId>(randomBytes(16)));
         // Mailboxes first: an account that can log in has them. One without an address is found by nobody.
         await stores.mail.createAccount({
           account: entry.id,
           quotaBytes: entry.quotaBytes,
           quotaMessages: entry.quotaMessages,
-          mailboxes: startMailboxes(() => randomId<MailboxId>(randomBytes(16))),
+          mailboxes,
         });
         try {
+          // Clients that show only what is subscribed show these.
+          await call(ctx.broker, 'mailbox.commit', {
+            account: entry.id,
+            ops: mailboxes.map(({ name }): Op => ({ t: 'subscribe', name, subscribed: true })),
+            session: ctx.requestID ?? ctx.id,
+            by: 'filter',
+          });
           await stores.directory.addAccount(entry, await hashPassword(params.password, randomBytes(16)));
         } catch (error) {
           await stores.mail.deleteAccount(entry.id);

@@ -4,7 +4,6 @@
  */
 
 export const SYSTEM_FLAGS = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'] as const;
-export type SystemFlag = (typeof SYSTEM_FLAGS)[number];
 
 /** Keywords with a meaning of their own here: RFC 9051 §2.3.2 and the IANA registry. */
 export const JUNK = '$Junk';
@@ -23,7 +22,7 @@ const KNOWN_KEYWORDS = new Map(
 );
 
 /** The stored spelling of one flag; keywords compare without case (RFC 9051 §2.3.2), registered ones keep theirs. */
-export function canonicalFlag(name: string): string {
+function canonicalFlag(name: string): string {
   const lower = name.toLowerCase();
   return SYSTEM_BY_LOWER.get(lower)?.flag ?? KNOWN_KEYWORDS.get(lower) ?? name;
 }

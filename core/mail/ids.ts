@@ -12,8 +12,6 @@ export type AccountId = Branded<string, 'AccountId'>;
 export type MailboxId = Branded<string, 'MailboxId'>;
 /** IMAP unique identifier, 1 … 2^32−1, ascending within one mailbox (RFC 9051 §2.3.1.1). */
 export type Uid = Branded<number, 'Uid'>;
-/** IMAP message sequence number, 1 … count of messages (RFC 9051 §2.3.1.2). */
-export type SeqNo = Branded<number, 'SeqNo'>;
 /** Per-account modification sequence below 2^53 (RFC 7162 §3.1). */
 export type ModSeq = Branded<number, 'ModSeq'>;
 /** A stored message's content, unique within its account; shared by copies. Positive integer below 2^53. */
@@ -30,7 +28,6 @@ export type ModelId = Branded<string, 'ModelId'>;
 export const accountId = (value: string): AccountId => value as AccountId;
 export const mailboxId = (value: string): MailboxId => value as MailboxId;
 export const uid = (value: number): Uid => value as Uid;
-export const seqNo = (value: number): SeqNo => value as SeqNo;
 export const modSeq = (value: number): ModSeq => value as ModSeq;
 export const contentId = (value: number): ContentId => value as ContentId;
 export const blobRef = (value: string): BlobRef => value as BlobRef;

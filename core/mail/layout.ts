@@ -36,7 +36,7 @@ export interface RangeReader {
 export const PIECE_BYTES = 256 * 1024;
 
 /** Length in bytes of what a segment shows. */
-export function segmentSize(segment: Segment): number {
+function segmentSize(segment: Segment): number {
   switch (segment.t) {
     case 'bytes':
       return segment.bytes.length;

@@ -125,7 +125,7 @@ export const REPLIES = {
 export type ReplyKey = keyof typeof REPLIES;
 
 /** The enhanced status code, for example `5.1.1`; empty where the reply has none. */
-export const enhancedCode = (reply: Reply): string =>
+const enhancedCode = (reply: Reply): string =>
   reply.detail === null ? '' : `${Math.floor(reply.code / 100)}.${reply.detail}`;
 
 /** One SMTP reply without its line end, for example `550 5.1.1 No such mailbox here`. */

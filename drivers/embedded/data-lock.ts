@@ -3,10 +3,10 @@
  * by the system however the process ends.
  */
 
-import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 
-export class DataInUse extends Error {
+class DataInUse extends Error {
   readonly code = 'DATA_IN_USE';
   constructor(folder: string) {
     super(`the data folder ${folder} is in use by another process`);

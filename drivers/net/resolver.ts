@@ -22,7 +22,9 @@ const PAUSE_MS = 15_000;
 
 const NEGATIVE = new Set(['ENOTFOUND', 'ENODATA']);
 
-type Answer = { readonly until: number; readonly records: unknown[] } | { readonly until: number; readonly code: string };
+type Answer =
+  | { readonly until: number; readonly records: unknown[] }
+  | { readonly until: number; readonly code: string };
 
 function dnsError(code: string, name: string, type: RecordType): Error {
   return Object.assign(new Error(`${type} ${name}: ${code}`), { code });

@@ -11,13 +11,13 @@ export interface RestAction {
   readonly action: ApiAction;
 }
 
-export interface Route {
+interface Route {
   readonly method: string;
   /** In moleculer-web's notation: `/v1/accounts/:account`. */
   readonly path: string;
 }
 
-export function routeOf({ action }: RestAction): Route {
+function routeOf({ action }: RestAction): Route {
   const [method, path] = action.api.rest!.split(' ') as [string, string];
   return { method, path };
 }
