@@ -67,6 +67,12 @@ export class StageRunner {
       if (stage === this.#options.spec.stage) this.wake();
     });
     this.wake();
+    // Jobs that wait since before this start; later ones are timed when they fail.
+    const { queue, spec, now, report } = this.#options;
+    queue.nextDue(spec.stage).then(
+      (due) => due !== null && this.#wakeWithin(Math.max(0, due - now())),
+      (error: Error) => report('stage.claim-failed', { stage: spec.stage, detail: error.message }),
+    );
   }
 
   /** Claims nothing more and waits for what runs; handlers still at work after `timeoutMs` are aborted. */

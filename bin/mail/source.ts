@@ -17,7 +17,7 @@ export interface SourceMessage {
   readonly resume: string | null;
 }
 
-export interface Total {
+interface Total {
   readonly unit: 'bytes' | 'messages';
   readonly count: number;
   readonly done: number;

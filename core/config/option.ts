@@ -19,7 +19,7 @@ export type OptionType =
 export type Value = string | number | boolean | null;
 
 /** When a changed value counts: at the next start, or at once because the running server looks again. */
-export type Reload = 'start' | 'live';
+type Reload = 'start' | 'live';
 
 export interface Spec<V extends Value = Value> {
   readonly type: OptionType;
@@ -85,7 +85,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
 };
 
 /** RFC 5321 §4.1.2 Domain: labels of letters, digits and inner hyphens (RFC 1034 §3.5), 253 octets together. */
-export const isDomain = (text: string): boolean =>
+const isDomain = (text: string): boolean =>
   text.length <= 253 && text.split('.').every((label) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(label));
 
 const isIpv4 = (text: string): boolean =>

@@ -41,7 +41,7 @@ const choice = <C extends string>(value: C, choices: readonly C[], doc: string) 
   spec<C>('choice', value, doc, { choices });
 
 /** Options by section of docs/config.md. A value that may be null has a word for it (`off`, `none`, …). */
-export const SCHEMA = {
+const SCHEMA = {
   General: {
     config: spec<string | null>('path', null, 'File with options, one `name = value` a line, or one JSON object.', {
       none: 'none',

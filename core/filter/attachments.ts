@@ -43,7 +43,7 @@ export interface Split extends Base64Shape {
   readonly size: number;
 }
 
-export interface AttachmentFact {
+interface AttachmentFact {
   /** Section number, for example `2.1`. */
   readonly path: string;
   /** By Content-Type. */

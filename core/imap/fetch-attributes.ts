@@ -11,7 +11,7 @@ import { COLUMN_ITEMS, type ColumnItem } from './fetch-columns.ts';
 import type { ArgParser, SequenceSet } from './parser.ts';
 
 /** HEADER.FIELDS and HEADER.FIELDS.NOT. */
-export interface FieldSelection {
+interface FieldSelection {
   readonly names: readonly string[];
   readonly not: boolean;
 }

@@ -3,7 +3,7 @@
 import { BadSyntax } from './bad-syntax.ts';
 import { isDigit } from './characters.ts';
 
-export interface SequenceRange {
+interface SequenceRange {
   /** As written: `from` may be greater than `to` (RFC 9051 §9: the order does not matter). */
   readonly from: number | '*';
   readonly to: number | '*';

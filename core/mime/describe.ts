@@ -44,7 +44,7 @@ function bracketed(text: string): string {
 }
 
 /** The description of a message whose bytes have all been pushed into the parser. */
-export function describeParsed(parser: StructureParser): MessageDescription {
+function describeParsed(parser: StructureParser): MessageDescription {
   const root = parser.end();
   const { header, fields } = parser;
   const shown = (name: string): string => {

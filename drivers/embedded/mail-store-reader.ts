@@ -120,7 +120,8 @@ export class ShardReader {
     try {
       return read();
     } finally {
-      this.objects('COMMIT').run();
+      // An error of the file has ended the transaction already; it is what the caller must hear of.
+      if (this.#db.isTransaction) this.objects('COMMIT').run();
     }
   }
 

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceBroker } from 'moleculer';
+import { STAGES } from '../../core/filter/verdict.ts';
 import { contextOf, type NodeContext } from '../context.ts';
 import { sendJson } from './api-handler.ts';
 
@@ -22,6 +23,9 @@ const readyz =
 
 async function measure({ stores, metrics, now, readiness }: NodeContext): Promise<void> {
   metrics.ready.set(readiness.ready ? 1 : 0);
+  metrics.queueOldest.reset();
+  metrics.queueJobs.reset();
+  for (const stage of STAGES) metrics.queueOldest.set({ stage }, 0);
   for (const { stage, oldestMs, ...counts } of await stores.queue.depth(now())) {
     metrics.queueOldest.set({ stage }, oldestMs / 1000);
     for (const [state, count] of Object.entries(counts)) metrics.queueJobs.set({ stage, state }, count);
