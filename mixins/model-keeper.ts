@@ -14,12 +14,15 @@ const RESIDENT_MAX = 2;
 
 export class ModelKeeper {
   readonly #store: ModelStore;
+  readonly #threshold: number | null;
   readonly #now: () => number;
   readonly #resident = new Map<ModelId, LoadedModel>();
   #current: LoadedModel | undefined;
 
-  constructor(store: ModelStore, now: () => number) {
+  /** @param threshold from which probability on a message is junk; null: each model's own */
+  constructor(store: ModelStore, threshold: number | null, now: () => number) {
     this.#store = store;
+    this.#threshold = threshold;
     this.#now = now;
   }
 
@@ -37,15 +40,17 @@ export class ModelKeeper {
   }
 
   async #load(info: ModelInfo): Promise<LoadedModel> {
-    const model = this.#resident.get(info.id) ?? {
-      id: info.id,
-      version: info.version,
-      artefact: decodeArtefact(await this.#store.load(info.id)),
-    };
+    const model = this.#resident.get(info.id) ?? (await this.#read(info));
     this.#resident.delete(info.id);
     this.#resident.set(info.id, model);
     if (this.#resident.size > RESIDENT_MAX) this.#resident.delete(this.#resident.keys().next().value!);
     return model;
+  }
+
+  async #read({ id, version }: ModelInfo): Promise<LoadedModel> {
+    const artefact = decodeArtefact(await this.#store.load(id));
+    const thresholds = this.#threshold === null ? artefact.thresholds : { spam: this.#threshold };
+    return { id, version, artefact: { ...artefact, thresholds } };
   }
 
   async #plantSeed(): Promise<ModelInfo> {

@@ -13,8 +13,8 @@ const REFRESH_MS = 5_000;
 export const service: ServiceSchema = {
   name: 'spam',
   mixins: [
-    stageMixin('spam', async ({ stores, now }, broker) => {
-      const keeper = new ModelKeeper(stores.models, now);
+    stageMixin('spam', async ({ stores, config, now }, broker) => {
+      const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
       await keeper.refresh();
       Object.assign(broker.getLocalService('spam')!, { keeper });
       return makeSpamStage({
