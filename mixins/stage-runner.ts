@@ -98,6 +98,8 @@ export class StageRunner {
     this.#claiming = true;
     void this.#claim().finally(() => {
       this.#claiming = false;
+      // Told between the last claim and here: nobody else would look before the next poll.
+      if (this.#again && this.#running < this.#options.concurrency) this.wake();
       this.#checkIdle();
     });
   }
