@@ -29,6 +29,8 @@ function accountHandlers(db: DatabaseSync): Record<string, Handler> {
   const forget = writing(db, 'UPDATE accounts SET id = NULL WHERE id = ?');
   const setLease = writing(db, 'UPDATE accounts SET epoch = ?2, owner = ?3, until = ?4 WHERE key = ?1');
   const release = writing(db, 'UPDATE accounts SET owner = NULL, until = 0 WHERE id = ?1 AND owner = ?2');
+  /** Leased since the store was opened. One process has the data folder, so whoever held another lease has ended. */
+  const leased = new Set<number>();
   return {
     createAccount({ account, quotaBytes, quotaMessages, mailboxes, now }: NewAccount) {
       if (find.get(account) !== undefined) return;
@@ -49,7 +51,8 @@ function accountHandlers(db: DatabaseSync): Record<string, Handler> {
         | undefined;
       if (row === undefined) throw new ClientError('notFound');
       const own = row.owner === args.owner;
-      if (!own && row.owner !== null && row.until > args.now) return undefined;
+      if (!own && row.owner !== null && row.until > args.now && leased.has(row.key)) return undefined;
+      leased.add(row.key);
       const lease = { epoch: own ? row.epoch : row.epoch + 1, until: args.now + args.ttlMs };
       setLease.run(row.key, lease.epoch, args.owner, lease.until);
       return lease;

@@ -2,11 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { serverEnvironment } from './server.ts';
-
-const COMMAND = join(import.meta.dirname, '..', '..', 'bin', 'mailmesh.mjs');
+import { COMMAND, serverEnvironment } from './server.ts';
 
 export interface Ran {
   readonly code: number | null;

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const COMMAND = join(import.meta.dirname, '..', '..', 'bin', 'mailmesh.mjs');
+export const COMMAND = join(import.meta.dirname, '..', '..', 'bin', 'mailmesh.mjs');
 const PORTS = ['SMTP', 'SUBMISSION', 'SUBMISSIONS', 'LMTP', 'IMAP', 'IMAPS', 'POP3', 'POP3S', 'HTTP'];
 
 export interface Login {

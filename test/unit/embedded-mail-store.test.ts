@@ -113,6 +113,17 @@ test('an account stays in its shard whatever number of shards is asked for later
     );
   }));
 
+test('a lease that its owner could not give back before it ended keeps nobody waiting', () =>
+  inFolder(async (folder) => {
+    const accounts = await twoAccounts(folder, 1);
+    await withStore(folder, accounts, async (store) => {
+      const [{ id, epoch }] = accounts;
+      const next = await store.lease(id, 'the next process', 1000);
+      assert(next!.epoch > epoch);
+      assert.equal(await store.lease(id, 'another', 1000), undefined);
+    });
+  }));
+
 test('a shard whose file is no database is named, answers with temporary failures, and leaves the other alone', () =>
   inFolder(async (folder) => {
     const [broken, sound] = await twoAccounts(folder, 3);
