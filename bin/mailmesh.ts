@@ -11,6 +11,8 @@ import { oneLine, UsageError } from './errors.ts';
 import { type StartNode, startNode } from './mesh-node.ts';
 import { readConfig } from './read-config.ts';
 
+const LINGER_MS = 1000;
+
 interface Entry {
   readonly summary: string;
   readonly load: () => Promise<{ readonly command: Command }>;
@@ -141,4 +143,6 @@ export async function main(): Promise<void> {
     now: Date.now,
   };
   process.exitCode = await runCommand(process.argv.slice(2), process.env, io);
+  // What a failure left open must not keep the command from ending.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }

@@ -59,8 +59,6 @@ function runUntilSignal(node: MeshNode, config: Config, context: Context): Promi
       node.stop().then(
         () => {
           clearTimeout(timer);
-          // Whatever is still open after the stores are closed holds nothing that could be lost.
-          setTimeout(() => process.exit(0), DRAIN_GRACE_MS).unref();
           resolve(0);
         },
         (error: unknown) => {

@@ -269,3 +269,24 @@ test('the script stops as for SIGTERM when the door is killed', {
     assert.match(out, /drained/);
   });
 });
+
+test('started by npm, the script stops as for SIGTERM when what npm started it with is gone', async () => {
+  await withFolder(async (folder) => {
+    const script = join(folder, 'script.ts');
+    await writeFile(script, SCRIPT);
+    // The shell waits, so that it is between npm and the door as npm's own shell is.
+    const line = '"$0" "$1" --run "$2" wait & wait';
+    const shell = spawn('/bin/sh', ['-c', line, process.execPath, door, script], {
+      env: { ...process.env, npm_lifecycle_event: 'start' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let out = '';
+    shell.stdout.on('data', (text: Buffer) => {
+      out += text;
+    });
+    await once(shell.stdout, 'data');
+    shell.kill('SIGKILL');
+    await once(shell, 'close');
+    assert.match(out, /drained/);
+  });
+});
