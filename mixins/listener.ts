@@ -8,9 +8,11 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { sessionId } from '../core/mail/ids.ts';
+import { networkOf } from '../core/mail/network.ts';
 import { REPLIES, smtpReply } from '../core/mail/reply.ts';
 import type { Engine, EngineFactory } from '../core/mail/wire.ts';
 import type { NodeContext } from './context.ts';
+import { errorFacts } from './log.ts';
 import { SocketWire } from './socket-wire.ts';
 
 type Protocol = 'smtp' | 'lmtp' | 'submission' | 'imap' | 'pop3';
@@ -32,10 +34,16 @@ interface Connection {
 
 /** One timer looks after all connections of a listener. */
 const SWEEP_MS = 1_000;
+/** A peer that takes nothing of an answer for so long is cut: it holds what the answer is made of. */
+const STALLED_MS = 5 * 60_000;
+/** How long a refused connection stays to read why, and how many may at a time; more are cut unheard. */
+const REFUSED_MS = 2_000;
+const REFUSED_MAX = 100;
 
-/** Connections by client address over all listeners of the process. */
-const byAddress = new Map<string, number>();
+/** Connections by client's network over all listeners of the process. */
+const byNetwork = new Map<string, number>();
 let total = 0;
+let refused = 0;
 
 const tooMany: Readonly<Record<Protocol, string>> = {
   smtp: `${smtpReply('tooManyConnections')}\r\n`,
@@ -45,15 +53,15 @@ const tooMany: Readonly<Record<Protocol, string>> = {
   pop3: `-ERR [SYS/TEMP] ${REPLIES.tooManyConnections.text}\r\n`,
 };
 
-const bareAddress = (socket: Socket): string => (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-
 export class Listener {
   readonly #context: NodeContext;
   readonly #options: ListenerOptions;
   readonly #connections = new Set<Connection>();
+  readonly #handshaking = new Set<TLSSocket>();
   readonly #server: Server;
   #sweep: NodeJS.Timeout | undefined;
   #emptied: (() => void) | undefined;
+  #draining = false;
 
   constructor(context: NodeContext, options: ListenerOptions) {
     this.#context = context;
@@ -88,12 +96,14 @@ export class Listener {
 
   /** No new connections; running transactions end; whatever is left after `timeoutMs` is cut. */
   async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true;
     this.#server.close();
+    for (const secure of this.#handshaking) secure.destroy();
     if (this.#connections.size > 0) {
       const emptied = new Promise<void>((resolve) => {
         this.#emptied = resolve;
       });
-      for (const { engine } of this.#connections) void engine.drain();
+      for (const { wire } of this.#connections) wire.drain();
       const timer = setTimeout(() => {
         for (const { wire } of this.#connections) wire.destroy();
       }, timeoutMs);
@@ -106,25 +116,22 @@ export class Listener {
   #admit(socket: Socket): void {
     const { config, metrics } = this.#context;
     const { name, protocol } = this.#options;
-    const address = bareAddress(socket);
-    const fromHere = byAddress.get(address) ?? 0;
+    const network = networkOf(socket.remoteAddress ?? '');
+    const fromHere = byNetwork.get(network) ?? 0;
     if (total >= config.connectionsMax || fromHere >= config.connectionsPerAddressMax) {
       metrics.connectionsTotal.inc({ listener: name, outcome: 'limited' });
-      socket.on('error', () => socket.destroy());
-      socket.end(this.#options.tls ? '' : tooMany[protocol]);
-      socket.setTimeout(2_000, () => socket.destroy());
-      socket.resume();
+      refuse(socket, this.#options.tls ? '' : tooMany[protocol]);
       return;
     }
     total++;
-    byAddress.set(address, fromHere + 1);
+    byNetwork.set(network, fromHere + 1);
     metrics.connectionsTotal.inc({ listener: name, outcome: 'accepted' });
     metrics.connections.inc({ listener: name });
     socket.once('close', () => {
       total--;
-      const left = byAddress.get(address)! - 1;
-      if (left === 0) byAddress.delete(address);
-      else byAddress.set(address, left);
+      const left = byNetwork.get(network)! - 1;
+      if (left === 0) byNetwork.delete(network);
+      else byNetwork.set(network, left);
       metrics.connections.dec({ listener: name });
     });
     if (this.#options.tls) this.#handshake(socket);
@@ -133,35 +140,50 @@ export class Listener {
 
   #handshake(plain: Socket): void {
     const secure = new TLSSocket(plain, { isServer: true, secureContext: this.#context.tls.context });
+    this.#handshaking.add(secure);
     const timer = setTimeout(() => secure.destroy(), this.#context.config.tlsHandshakeTimeoutMs);
-    const failed = (error?: Error): void => {
+    const over = (): void => {
       clearTimeout(timer);
-      if (error !== undefined)
+      this.#handshaking.delete(secure);
+      secure.off('error', failed);
+      secure.off('end', failed);
+      secure.off('close', failed);
+    };
+    const failed = (error?: Error | boolean): void => {
+      over();
+      if (error instanceof Error)
         this.#context.log.debug({ listener: this.#options.name, detail: error.message }, 'tls.failed');
+      // Whatever else goes wrong with it is the same failure.
+      secure.on('error', () => undefined);
       secure.destroy();
     };
-    plain.once('error', failed);
-    secure.once('error', failed);
-    secure.once('close', failed);
+    plain.on('error', failed);
+    secure.on('error', failed);
+    secure.on('end', failed);
+    secure.on('close', failed);
     secure.once('secure', () => {
-      clearTimeout(timer);
-      secure.off('error', failed);
-      secure.off('close', failed);
-      this.#serve(secure);
+      over();
+      if (this.#draining) secure.destroy();
+      else this.#serve(secure);
     });
   }
 
   #serve(socket: Socket): void {
-    const { config, now, tls, log } = this.#context;
+    const { config, now, tls, log, metrics } = this.#context;
     const letter = this.#options.name[0]!;
+    let connection: Connection | undefined;
     const wire = new SocketWire(socket, {
       session: sessionId(letter, now(), randomBytes(5)),
       secureContext: () => tls.context,
       canStartTls: !this.#options.tls,
       handshakeTimeoutMs: config.tlsHandshakeTimeoutMs,
       now,
+      fault: (error) => {
+        metrics.faults.inc({ room: this.#options.protocol });
+        log.error({ session: wire.session, ...errorFacts(error) }, 'connection.fault');
+      },
       closed: (error) => {
-        this.#connections.delete(connection);
+        if (connection !== undefined) this.#connections.delete(connection);
         log.debug(
           { session: wire.session, ...(error === undefined ? {} : { detail: error.message }) },
           'connection.closed',
@@ -170,7 +192,7 @@ export class Listener {
       },
     });
     log.debug({ session: wire.session, remote: wire.remote.address, listener: this.#options.name }, 'connection.open');
-    const connection = { wire, engine: this.#options.engine(wire) };
+    connection = { wire, engine: this.#options.engine(wire) };
     this.#connections.add(connection);
     wire.run(connection.engine);
   }
@@ -181,12 +203,26 @@ export class Listener {
       const idleMs = now - wire.lastActive;
       // A clock that was set back must not keep dead connections for ever.
       if (idleMs < 0) wire.lastActive = now;
+      // No goodbye would reach a peer that does not read.
+      else if (wire.blocked && idleMs > STALLED_MS) wire.destroy();
       else if (idleMs > engine.idleTimeoutMs) {
         wire.lastActive = now;
-        engine.expire();
-        // Whoever takes neither goodbye nor close is cut at the next round.
-        if (idleMs > 2 * engine.idleTimeoutMs) wire.destroy();
+        wire.expire();
       }
     }
   }
+}
+
+/** Says why, and goes: nothing that the peer does keeps such a connection. */
+function refuse(socket: Socket, text: string): void {
+  socket.on('error', () => socket.destroy());
+  if (refused >= REFUSED_MAX) return void socket.destroy();
+  refused++;
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
+  socket.once('close', () => {
+    refused--;
+    clearTimeout(timer);
+  });
+  socket.end(text);
+  socket.resume();
 }

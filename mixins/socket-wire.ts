@@ -11,6 +11,9 @@ import type { Engine, Wire } from '../core/mail/wire.ts';
 
 /** Unsent bytes above which `drained` waits. */
 const HIGH_WATER_BYTES = 256 * 1024;
+/** After `close`: how long the peer may take for what is still unsent, and then to close its side. */
+const LAST_BYTES_MS = 60_000;
+const LINGER_MS = 2_000;
 
 export interface SocketWireOptions {
   readonly session: SessionId;
@@ -18,6 +21,8 @@ export interface SocketWireOptions {
   readonly canStartTls: boolean;
   readonly handshakeTimeoutMs: number;
   readonly now: () => number;
+  /** The engine broke its promise never to throw: the connection ends, the others go on. */
+  readonly fault: (error: unknown) => void;
   /** Once, when the connection is gone. */
   readonly closed: (error: Error | undefined) => void;
 }
@@ -37,6 +42,11 @@ export class SocketWire implements Wire {
   #engine: Engine | undefined;
   #ended = false;
   #closing = false;
+  /** The peer has closed its side: it may still read. */
+  #peerEnded = false;
+  /** The feed that is being worked on. */
+  #feeding: Promise<void> | undefined;
+  #lastTimer: NodeJS.Timeout | undefined;
   #waiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #out: (Uint8Array | string)[] = [];
   readonly #options: SocketWireOptions;
@@ -56,10 +66,35 @@ export class SocketWire implements Wire {
     return this.#options.canStartTls && this.tls === null;
   }
 
+  /** The engine waits for the peer to read. */
+  get blocked(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /** Starts the engine and reading. */
   run(engine: Engine): void {
     this.#engine = engine;
-    engine.start();
+    this.#guard(() => engine.start());
+  }
+
+  /** The time is over. */
+  expire(): void {
+    this.#guard(() => this.#engine?.expire());
+  }
+
+  /** The server shuts down: the engine ends and closes when it can. */
+  drain(): void {
+    this.#guard(() => this.#engine?.drain())?.catch((error: unknown) => this.#broken(error));
+  }
+
+  /** Calls the engine; what it throws ends this connection and nothing else. */
+  #guard<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#broken(error);
+      return undefined;
+    }
   }
 
   write(bytes: Uint8Array | string): void {
@@ -76,6 +111,7 @@ export class SocketWire implements Wire {
 
   async startTls(): Promise<void> {
     const plain = this.#socket;
+    if (this.#ended || this.#closing || this.#peerEnded) throw new Error('the connection is gone');
     this.#flush();
     plain.removeAllListeners('data');
     plain.pause();
@@ -83,6 +119,7 @@ export class SocketWire implements Wire {
     while (plain.read() !== null);
     await new Promise<void>((resolve) => plain.write('', () => resolve()));
     this.#detach(plain);
+    plain.on('error', (error) => this.#socket.destroy(error));
     const secure = new TLSSocket(plain, { isServer: true, secureContext: this.#options.secureContext() });
     this.#socket = secure;
     await new Promise<void>((resolve, reject) => {
@@ -92,18 +129,26 @@ export class SocketWire implements Wire {
       );
       const settle = (error?: Error): void => {
         clearTimeout(timer);
+        secure.off('error', settle);
+        secure.off('end', ended);
+        secure.off('close', ended);
         if (error === undefined) resolve();
         else {
+          // Whatever else goes wrong with it is the same failure.
+          secure.on('error', () => undefined);
           this.#gone(error);
           reject(error);
         }
       };
+      const ended = (): void => {
+        secure.destroy();
+        settle(new Error('closed during the TLS handshake'));
+      };
       secure.once('secure', () => settle());
       secure.once('error', settle);
-      secure.once('close', () => settle(new Error('closed during the TLS handshake')));
+      secure.once('end', ended);
+      secure.once('close', ended);
     });
-    secure.removeAllListeners('error');
-    secure.removeAllListeners('close');
     this.tls = tlsInfo(secure);
     this.lastActive = this.#options.now();
     this.#attach(secure);
@@ -113,10 +158,14 @@ export class SocketWire implements Wire {
     if (this.#closing || this.#ended) return;
     this.#flush();
     this.#closing = true;
-    this.#socket.end();
-    // A peer that does not close its side must not keep ours.
-    this.#socket.setTimeout(5_000, () => this.#socket.destroy());
-    this.#socket.resume();
+    const socket = this.#socket;
+    // A peer that goes on sending, or takes nothing, must not keep the connection: these are no idle times.
+    this.#lastTimer = setTimeout(() => socket.destroy(), LAST_BYTES_MS).unref();
+    socket.end(() => {
+      clearTimeout(this.#lastTimer);
+      if (!this.#ended) this.#lastTimer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    });
+    socket.resume();
   }
 
   destroy(): void {
@@ -142,15 +191,25 @@ export class SocketWire implements Wire {
   readonly #onData = (chunk: Buffer): void => {
     this.lastActive = this.#options.now();
     if (this.#closing) return;
-    const pending = this.#engine?.feed(chunk);
-    if (pending === undefined) return;
-    const socket = this.#socket;
-    socket.pause();
-    void pending.then(() => {
-      // STARTTLS may have put another socket in its place meanwhile.
-      if (!this.#ended) this.#socket.resume();
-    });
+    const feeding = this.#guard(() => this.#engine?.feed(chunk));
+    if (feeding === undefined) return;
+    this.#feeding = feeding;
+    this.#socket.pause();
+    feeding.then(
+      () => {
+        if (this.#feeding === feeding) this.#fed();
+      },
+      (error: unknown) => this.#broken(error),
+    );
   };
+
+  #fed(): void {
+    this.#feeding = undefined;
+    if (this.#ended) return;
+    if (this.#peerEnded) this.close();
+    // STARTTLS may have put another socket in its place meanwhile.
+    else this.#socket.resume();
+  }
 
   readonly #onDrain = (): void => {
     this.lastActive = this.#options.now();
@@ -164,19 +223,29 @@ export class SocketWire implements Wire {
     this.#error = error;
   };
 
-  readonly #onEnd = (): void => this.close();
+  /** A peer that only closed its side is still answered: what it sent before is worked on to the end. */
+  readonly #onEnd = (): void => {
+    this.#peerEnded = true;
+    if (this.#feeding === undefined) this.close();
+  };
 
   readonly #onClose = (): void => this.#gone(this.#error);
 
   #gone(error: Error | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    clearTimeout(this.#lastTimer);
     this.#out = [];
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(error ?? new Error('the connection is gone'));
-    this.#engine?.end();
+    this.#guard(() => this.#engine?.end());
     this.#options.closed(error);
+  }
+
+  #broken(error: unknown): void {
+    this.#options.fault(error);
+    this.destroy();
   }
 
   #flush(): void {

@@ -5,6 +5,8 @@
  * recently used goes.
  */
 
+import { networkOf } from '../mail/network.ts';
+
 interface Failures {
   readonly count: number;
   readonly last: number;
@@ -51,20 +53,6 @@ class Recent<V> {
   }
 }
 
-/** One customer's network: an IPv6 host has a /64 to itself. */
-function network(remote: string): string {
-  if (!remote.includes(':')) return remote;
-  if (remote.toLowerCase().startsWith('::ffff:') && remote.includes('.')) return remote.slice(7);
-  const [head = '', tail] = remote.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const rest = tail === '' ? [] : tail.split(':');
-    while (groups.length + rest.length < 8) groups.push('0');
-    groups.push(...rest);
-  }
-  return groups.slice(0, 4).join(':').toLowerCase();
-}
-
 export class Throttle {
   readonly #options: ThrottleOptions;
   readonly #accountWaitMsMax: number;
@@ -84,7 +72,7 @@ export class Throttle {
 
   /** Whether a password may be tried now. `user` is the normalised name, of an account or of nobody. */
   check(remote: string, user: string, now: number): { readonly allowed: boolean; readonly retryAfterMs: number } {
-    const address = network(remote);
+    const address = networkOf(remote);
     const proven = this.#proven.get(pair(address, user));
     const wait =
       proven !== undefined
@@ -97,7 +85,7 @@ export class Throttle {
   }
 
   failed(remote: string, user: string, now: number): void {
-    const address = network(remote);
+    const address = networkOf(remote);
     const key = pair(address, user);
     const proven = this.#proven.get(key);
     if (proven !== undefined) this.#proven.set(key, more(proven, now));
@@ -108,7 +96,7 @@ export class Throttle {
   /** The address's failures stay: else an attacker with one account would clear them between guesses. */
   succeeded(remote: string, user: string, now: number): void {
     this.#accounts.delete(user);
-    this.#proven.set(pair(network(remote), user), { count: 0, last: now });
+    this.#proven.set(pair(networkOf(remote), user), { count: 0, last: now });
   }
 
   #waitMs(failures: Failures | undefined, waitMaxMs: number, now: number): number {
