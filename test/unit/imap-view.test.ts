@@ -8,7 +8,7 @@ import { MailboxColumns } from '../../core/imap/mailbox-columns.ts';
 import type { Rows } from '../../core/imap/packed-rows.ts';
 import { SeqMap } from '../../core/imap/seq-map.ts';
 import { flagSet } from '../../core/mail/flags.ts';
-import { accountId, contentId, mailboxId, modSeq } from '../../core/mail/ids.ts';
+import { accountId, contentId, mailboxId } from '../../core/mail/ids.ts';
 import type { Changes, MailStoreReader } from '../../core/ports/mail-store.ts';
 import { ACCOUNT, MAILBOX, MemoryMailbox } from '../support/memory-mailbox.ts';
 
