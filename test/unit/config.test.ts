@@ -1,6 +1,7 @@
 /** The options: what is read from where, and that everything wrong is named with what would be right. */
 
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { staleFiles } from '../../bin/generate.ts';
@@ -166,6 +167,21 @@ test('any text in any option is a value or one clear problem, never another erro
 test('any file is read or refused with ConfigError', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => void problemsOf({}, text)));
   fc.assert(fc.property(fc.json(), (text) => void problemsOf({}, ` {"x": ${text}}`)));
+});
+
+test('no option is without effect: each is read somewhere', async () => {
+  const rooms = ['core', 'drivers', 'mixins', 'services'].map((room) => new URL(`../../${room}/`, import.meta.url));
+  const texts: string[] = [];
+  for (const room of rooms) {
+    const entries = await readdir(room, { recursive: true, withFileTypes: true });
+    for (const { name, parentPath } of entries)
+      if (name.endsWith('.ts') && !parentPath.endsWith('config'))
+        texts.push(await readFile(`${parentPath}/${name}`, 'utf8'));
+  }
+  const words = new Set(texts.flatMap((text) => text.match(/\b[a-z][A-Za-z0-9]+\b/g) ?? []));
+  // The file that holds the others is read before them, by the command.
+  const unread = OPTIONS.filter(({ name }) => name !== 'config' && !words.has(name)).map(({ name }) => name);
+  assert.deepEqual(unread, []);
 });
 
 test('generated files are fresh', async () => {
