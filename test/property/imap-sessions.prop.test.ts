@@ -125,6 +125,8 @@ async function perform(world: ImapWorld, client: Client, { what, which, flag, si
     case 'silent':
       // A client that stores silently reckons for itself; asking is the simplest way to do so.
       await client.of(which, (_, uid) => `UID STORE ${uid} ${sign}FLAGS.SILENT (${flag})`);
+      // VANISHED may name what EXISTS has announced, so uids are asked for first.
+      await client.learn();
       await client.of(which, (_, uid) => `UID FETCH ${uid} (FLAGS)`);
       break;
     case 'expunge':
