@@ -73,7 +73,7 @@ export class Pop3Session {
 
   refuse(key: ReplyKey): void {
     const reply: Reply = REPLIES[key];
-    // RFC 2449 §8
+    // RFC 2449 §8, RFC 3206 §4
     this.out.text(`-ERR ${reply.pop3 === undefined ? '' : `[${reply.pop3}] `}${reply.text}\r\n`);
   }
 
