@@ -49,16 +49,17 @@ export async function openStores(config: Config, now: () => number): Promise<Sto
   const samples = new EmbeddedSampleStore({ folder });
   const models = new EmbeddedModelStore({ folder });
   const all = [directory, blobs, mail, queue, search, samples, models];
-  const open: typeof all = [];
+  // Each is waited for, also when another one fails: whatever opened is closed.
+  const opened = await Promise.allSettled(all.map((store) => store.open()));
+  const open = all.filter((_, i) => opened[i]!.status === 'fulfilled');
   const close = async (): Promise<void> => {
     for (const store of open.reverse()) await store.close();
     lock.release();
   };
-  try {
-    await Promise.all(all.map((store) => store.open().then(() => open.push(store))));
-  } catch (error) {
+  const failed = opened.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
     await close();
-    throw error;
+    throw failed.reason;
   }
   const servers = config.resolverServers.split(',').filter((server) => server !== '');
   const resolver = new DnsResolver({ timeoutMs: config.resolverTimeoutMs, servers, now });

@@ -26,6 +26,9 @@ export class SqliteWriter {
   #nextId = 1;
   #waiting = new Map<number, Waiting>();
   #outgoing: Request[] = [];
+  /** Calls that the worker has and has not answered. */
+  #unanswered = 0;
+  #flushing = false;
   #broken: Error | undefined;
 
   /**
@@ -66,11 +69,11 @@ export class SqliteWriter {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       if (transfer !== undefined) {
         this.#flush();
+        this.#unanswered++;
         this.#worker!.postMessage([{ id, name, args, mode }], transfer);
         return;
       }
-      // One message for all calls of this turn of the event loop.
-      if (this.#outgoing.push({ id, name, args, mode }) === 1) setImmediate(() => this.#flush());
+      if (this.#outgoing.push({ id, name, args, mode }) === 1 && this.#unanswered === 0) this.#flushSoon();
     });
   }
 
@@ -97,13 +100,28 @@ export class SqliteWriter {
     }
   }
 
+  /**
+   * One message for all calls of this turn of the event loop, and, while the worker is busy, for all that come until it
+   * has answered: a message costs more than most calls, and what waits together is committed together.
+   */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
   #flush(worker = this.#worker): void {
     if (this.#outgoing.length === 0) return;
     const requests = this.#outgoing;
     this.#outgoing = [];
+    this.#unanswered += requests.length;
     try {
       worker?.postMessage(requests);
     } catch (error) {
+      this.#unanswered -= requests.length;
       // An argument that can't be cloned: a bug of the caller; nothing of this batch was sent.
       for (const request of requests) this.#take(request.id)?.reject(new Fault('cannot send to the writer', {}, error));
     }
@@ -116,6 +134,8 @@ export class SqliteWriter {
   }
 
   #settle(answers: readonly Answer[]): void {
+    this.#unanswered -= answers.length;
+    if (this.#unanswered === 0 && this.#outgoing.length > 0) this.#flushSoon();
     for (const answer of answers) {
       const waiting = this.#take(answer.id);
       if (waiting === undefined) continue;
