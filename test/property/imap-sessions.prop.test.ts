@@ -118,16 +118,20 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 async function perform(world: ImapWorld, client: Client, { what, which, flag, sign }: Step): Promise<void> {
+  let silent = 1;
   switch (what) {
     case 'store':
       await client.of(which, (number) => `STORE ${number}:* ${sign}FLAGS (${flag})`);
       break;
     case 'silent':
-      // A client that stores silently reckons for itself; asking is the simplest way to do so.
-      await client.of(which, (_, uid) => `UID STORE ${uid} ${sign}FLAGS.SILENT (${flag})`);
-      // VANISHED may name what EXISTS has announced, so uids are asked for first.
+      await client.of(which, (_, uid) => {
+        silent = uid;
+        return `UID STORE ${uid} ${sign}FLAGS.SILENT (${flag})`;
+      });
+      // VANISHED may name what EXISTS has announced, so uids are asked for before anything else.
       await client.learn();
-      await client.of(which, (_, uid) => `UID FETCH ${uid} (FLAGS)`);
+      // A client that stores silently reckons for itself; asking is the simplest way to do so.
+      await client.command(`UID FETCH ${silent} (FLAGS)`);
       break;
     case 'expunge':
       await client.command('EXPUNGE');
