@@ -5,7 +5,7 @@
  * The system's Node is never relied upon for more than this file and bin/install.mjs.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as module from 'node:module';
 import { dirname, join, resolve } from 'node:path';
@@ -24,6 +24,9 @@ const RUNTIMES = {
 const TESTED_MAJOR = 26;
 /** How soon the end of the process that started this one is noticed. */
 const PARENT_MS = 500;
+const CACHE = join(root, 'node_modules', '.cache', 'mailmesh');
+/** Whatever warming up does, the start goes on. */
+const WARM_MS_MAX = 20_000;
 /** From here on Node strips types by itself. */
 const LEAST = [22, 18];
 
@@ -79,10 +82,17 @@ function stopWithParent() {
   process.channel.unref();
 }
 
+/** Before the first start: see bin/warm.ts. */
+function warmUp(node) {
+  if (process.argv[2] !== 'start' || process.channel !== undefined || existsSync(CACHE)) return;
+  console.error('Preparing the first start …');
+  spawnSync(node, [here, '--run', join(root, 'bin', 'warm.ts')], { stdio: 'ignore', timeout: WARM_MS_MAX });
+}
+
 async function inThisProcess() {
   stopWithParent();
   // For worker threads, which do not share what this thread has switched on.
-  process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'mailmesh');
+  process.env.NODE_COMPILE_CACHE ??= CACHE;
   module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
   if (process.argv[2] !== '--run') {
     const { main } = await import('./mailmesh.ts');
@@ -100,9 +110,13 @@ try {
   if (process.channel === undefined) stopWithNpm();
   await installIfNeeded(root, process.argv[2]);
   const node = runtime();
-  if (node !== undefined && !newEnough([TESTED_MAJOR, 0])) again(node);
-  else if (newEnough(LEAST)) await inThisProcess();
-  else {
+  if (node !== undefined && !newEnough([TESTED_MAJOR, 0])) {
+    warmUp(node);
+    again(node);
+  } else if (newEnough(LEAST)) {
+    warmUp(process.execPath);
+    await inThisProcess();
+  } else {
     const platform = `${process.platform}-${process.arch}`;
     throw new Trouble(
       RUNTIMES[platform] === undefined

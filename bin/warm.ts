@@ -1,0 +1,27 @@
+/**
+ * Starts and stops a whole node once on a folder of its own, without listeners, so that all of its code is in the compile
+ * cache. A server that then starts from the cache is ready sooner and needs some 100 MB less, because neither it nor its
+ * threads load the compiler that strips the types.
+ */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../core/config/load.ts';
+import { OPTIONS } from '../core/config/schema.ts';
+import { startNode } from '../mixins/node.ts';
+
+const dataDir = await mkdtemp(join(tmpdir(), 'mailmesh-warm-'));
+try {
+  const ports = OPTIONS.filter((option) => option.type === 'port').map((option) => [option.env, 'off']);
+  const config = loadConfig({ ...Object.fromEntries(ports), MAILMESH_DATA_DIR: dataDir, MAILMESH_LOG_LEVEL: 'silent' });
+  const node = await startNode(config, { roles: 'all' });
+  // The command's own modules too.
+  await import('./mailmesh.ts');
+  await import('./commands/start.ts');
+  await node.stop();
+  flushCompileCache();
+} finally {
+  await rm(dataDir, { recursive: true, force: true });
+}
