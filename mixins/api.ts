@@ -23,6 +23,10 @@ export interface RestMeta {
   readonly page?: boolean;
   /** 201 for what makes something; such calls take an Idempotency-Key. */
   readonly creates?: boolean;
+  /** The answer holds a secret: it is not kept for repeated requests. */
+  readonly secret?: boolean;
+  /** Takes as long as it takes. */
+  readonly long?: boolean;
 }
 
 type Body<A extends ActionName> = (params: Params<A>, context: NodeContext, ctx: Context) => Promise<Result<A>>;

@@ -42,6 +42,9 @@ export async function findMessage(
   uid: number,
   fields: readonly ContentField[],
 ): Promise<FoundMessage> {
+  // Beyond 32 bits a number would name another message.
+  if (!Number.isInteger(uid) || uid < 1 || uid > 0xffff_ffff)
+    throw new ClientError('notFound', { what: 'message', uid: Number.isNaN(uid) ? null : uid });
   const account = await findAccount(directory, accountName);
   const mailbox = await findMailbox(mail, account.id, mailboxName);
   const [row] = await mail.rows(account.id, mailbox.id, Uint32Array.of(uid));

@@ -14,7 +14,14 @@ export const service: ServiceSchema = {
   actions: {
     create: api(
       'apikey.create',
-      { rest: 'POST /v1/apikeys', scope: 'admin', summary: 'Make a key', answer: 'NewApiKey', creates: true },
+      {
+        rest: 'POST /v1/apikeys',
+        scope: 'admin',
+        summary: 'Make a key; its secret is shown in this answer only',
+        answer: 'NewApiKey',
+        creates: true,
+        secret: true,
+      },
       { name: text({ max: 100 }), scope: { type: 'enum', values: ['admin', 'read'] } },
       async (params, { stores, now }) => {
         const secret = `mm_${base32(randomBytes(32))}`;

@@ -1,7 +1,7 @@
 /** The REST gateway: administration, health, metrics, the API's description, and the command's control socket. */
 
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { ServiceSchema } from 'moleculer';
 import ApiGateway from 'moleculer-web';
 import type { ApiAction } from '../mixins/api.ts';
@@ -12,9 +12,9 @@ import { openControl } from '../mixins/rest/control.ts';
 import { openApi, type RestAction } from '../mixins/rest/openapi.ts';
 import { operationRoutes } from '../mixins/rest/operations.ts';
 import { rawGet, rawPut } from '../mixins/rest/raw-handlers.ts';
+import { httpServer } from '../mixins/rest/request-listener.ts';
 import { restActions } from '../mixins/rest/rest-actions.ts';
 
-const BODY_BYTES_MAX = '1mb';
 const RAW = '/v1/accounts/:account/mailboxes/:mailbox/messages';
 /** How long a request may be under way when the server stops. */
 const CLOSE_MS = 5_000;
@@ -44,18 +44,25 @@ export const service: ServiceSchema = {
       'GET /': (_: unknown, res: ServerResponse) => {
         res.writeHead(200, {
           'content-type': 'text/html; charset=utf-8',
-          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         });
         res.end(page);
       },
     };
-    const route = (aliases: object, bodyParsers: object | false) =>
-      this.addRoute({ path: '/', aliases, bodyParsers, mappingPolicy: 'restrict', onError, authentication: false });
     const byAction = Object.fromEntries(
       actions.map((rest) => [(rest.action as ApiAction).api.rest!, apiHandler(broker, rest)]),
     );
-    route({ [`GET ${RAW}/:uid/raw`]: rawGet(broker), [`POST ${RAW}/raw`]: rawPut(broker) }, false);
-    route({ ...operationRoutes(broker), ...shown, ...byAction }, { json: { limit: BODY_BYTES_MAX } });
+    const raw = { [`GET ${RAW}/:uid/raw`]: rawGet(broker), [`POST ${RAW}/raw`]: rawPut(broker) };
+    this.addRoute({
+      // One route only: a second one of the same path would take the first one's place.
+      path: '/',
+      aliases: { ...operationRoutes(broker), ...shown, ...byAction, ...raw },
+      // Bodies are read by the handlers, once they know who asks.
+      bodyParsers: false,
+      mappingPolicy: 'restrict',
+      onError,
+      authentication: false,
+    });
 
     await context.doorsOpen;
     const servers: Server[] = [await openControl(broker)];
@@ -63,7 +70,11 @@ export const service: ServiceSchema = {
     const { httpPort: port, bind: host } = context.config;
     if (port === null) return;
     context.readiness.expect('listener http');
-    const server = createServer(this.httpHandler as RequestListener);
+    const aliases = this.aliases as readonly { readonly re: RegExp; readonly method: string }[];
+    const server = httpServer({
+      handle: this.httpHandler as RequestListener,
+      methodsOf: (path) => aliases.filter(({ re }) => re.test(path)).map(({ method }) => method),
+    });
     server.listen({ host, port });
     try {
       await once(server, 'listening');

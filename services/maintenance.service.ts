@@ -15,19 +15,32 @@ export const service: ServiceSchema = {
   actions: {
     verify: api(
       'maintenance.verify',
-      { rest: 'POST /v1/maintenance/verify', scope: 'admin', summary: 'Check every store', answer: 'Report' },
+      {
+        rest: 'POST /v1/maintenance/verify',
+        scope: 'admin',
+        summary: 'Check every store',
+        answer: 'Report',
+        long: true,
+      },
       { repair: { type: 'boolean', convert: true } },
       (params, context) => verify(context, params.repair),
     ),
     backup: api(
       'maintenance.backup',
-      { rest: 'POST /v1/maintenance/backup', scope: 'admin', summary: 'Copy everything, online', answer: 'Report' },
+      // Without a route: whoever may write to this machine's disk has the control socket, and an API key must not.
+      { scope: 'admin', summary: 'Copy everything, online' },
       { destination: text() },
       (params, context) => backup(context, params.destination),
     ),
     collect: api(
       'maintenance.collect',
-      { rest: 'POST /v1/maintenance/collect', scope: 'admin', summary: 'Give unused space back', answer: 'Report' },
+      {
+        rest: 'POST /v1/maintenance/collect',
+        scope: 'admin',
+        summary: 'Give unused space back',
+        answer: 'Report',
+        long: true,
+      },
       {},
       (_, context) => collect(context),
     ),

@@ -66,6 +66,7 @@ export const service: ServiceSchema = {
         scope: 'admin',
         summary: 'Train a candidate from all labels now and put it through the gate',
         answer: 'Retrained',
+        long: true,
       },
       { who },
       async (params, context, ctx) => {

@@ -110,7 +110,7 @@ export interface Directory {
   /**
    * Remembers the answer given under an idempotency key for 24 h; the first caller gets `undefined` and must call
    * `finishOnce`, later ones the answer, or null while the first is at work. `request` is a hash of what was asked: a
-   * different one under the same key rejects with ClientError conflict.
+   * different one under the same key rejects with ClientError conflict. An answer of undefined sets the key free.
    */
   once(key: string, request: string, now: number): Promise<unknown | null | undefined>;
   finishOnce(key: string, answer: unknown): Promise<void>;

@@ -76,6 +76,7 @@ function open(db: DatabaseSync) {
   const findOnce = p('SELECT request, answer FROM once WHERE key = ?');
   const insertOnce = p('INSERT INTO once (key, request, answer, at) VALUES (?, ?, NULL, ?)');
   const finishOnce = p('UPDATE once SET answer = ? WHERE key = ?');
+  const freeOnce = p('DELETE FROM once WHERE key = ?');
 
   function claimAddress(address: string, kind: 'account' | 'alias', createdAt: number, accounts: readonly string[]) {
     if (addressThere.get(address) !== undefined) throw new ClientError('mailboxExists', { address });
@@ -158,8 +159,9 @@ function open(db: DatabaseSync) {
       if (row.request !== request) throw new ClientError('conflict', { key });
       return row.answer === null ? { state: 'busy' } : { state: 'done', answer: row.answer };
     },
-    finishOnce({ key, answer }: { key: string; answer: string }): void {
-      finishOnce.run(answer, key);
+    finishOnce({ key, answer }: { key: string; answer: string | null }): void {
+      if (answer === null) freeOnce.run(key);
+      else finishOnce.run(answer, key);
     },
 
     /** Runs outside of any transaction (`scan`). */

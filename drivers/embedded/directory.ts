@@ -240,7 +240,7 @@ export class EmbeddedDirectory implements Directory {
     return once.state === 'busy' ? null : undefined;
   }
   finishOnce(key: string, answer: unknown): Promise<void> {
-    return this.#writer.call('finishOnce', { key, answer: JSON.stringify(answer ?? null) });
+    return this.#writer.call('finishOnce', { key, answer: answer === undefined ? null : JSON.stringify(answer) });
   }
 
   async backup(destination: string): Promise<void> {

@@ -12,37 +12,27 @@ import { controlPath } from '../control-path.ts';
 import { storeBlob } from '../store-blob.ts';
 import { sendJson, sendProblem } from './api-handler.ts';
 import { sendMessage } from './raw-handlers.ts';
+import { parseJson, pieces, readBody } from './read-body.ts';
 
 const CALL_BYTES_MAX = 4 * 1024 * 1024;
 
-async function readJson(req: IncomingMessage): Promise<{ action: string; params: object }> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of req as AsyncIterable<Buffer>) {
-    size += piece.length;
-    if (size > CALL_BYTES_MAX) throw new ClientError('messageTooBig');
-    pieces.push(piece);
-  }
-  try {
-    const { action, params } = JSON.parse(Buffer.concat(pieces).toString()) as { action: string; params: object };
-    if (typeof action === 'string') return { action, params };
-  } catch {
-    // Said below, as for JSON of another shape.
-  }
-  throw new ClientError('invalid', { what: 'call' });
+async function readCall(req: IncomingMessage): Promise<{ action: string; params: object }> {
+  const call = parseJson(await readBody(req, CALL_BYTES_MAX)) as { action?: unknown; params?: object } | null;
+  if (typeof call?.action !== 'string') throw new ClientError('invalid', { what: 'call' });
+  return { action: call.action, params: call.params ?? {} };
 }
 
 async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const url = new URL(req.url ?? '/', 'http://control');
   switch (`${req.method} ${url.pathname}`) {
     case 'POST /control/call': {
-      const { action, params } = await readJson(req);
+      const { action, params } = await readCall(req);
       // A backup takes as long as it takes.
       return sendJson(res, 200, { result: await broker.call(action, params, { timeout: 0 }) });
     }
     case 'POST /control/blob': {
       const { stores, config } = contextOf(broker);
-      return sendJson(res, 200, await storeBlob(stores.blobs, req, config.sizeBytesMax));
+      return sendJson(res, 200, await storeBlob(stores.blobs, pieces(req), config.sizeBytesMax));
     }
     case 'GET /control/raw': {
       const [account, mailbox, uid] = ['account', 'mailbox', 'uid'].map((name) => url.searchParams.get(name) ?? '');

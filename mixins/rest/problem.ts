@@ -45,6 +45,9 @@ const problem = (status: number, slug: string, title: string, more: Record<strin
   ...more,
 });
 
+/** Facts for the log alone: they tell of the machine. */
+const publicFacts = ({ file: _, ...facts }: MailError['facts']): MailError['facts'] => facts;
+
 interface ValidationFailure {
   readonly field: string;
   readonly message: string;
@@ -78,7 +81,7 @@ export function toProblem(thrown: unknown): Problem {
     error.message,
     {
       detail: `${what}${error.message}`,
-      ...error.facts,
+      ...publicFacts(error.facts),
     },
   );
 }

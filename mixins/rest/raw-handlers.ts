@@ -6,9 +6,10 @@ import type { ServiceBroker } from 'moleculer';
 import { readLayout } from '../../core/mail/layout.ts';
 import { contextOf } from '../context.ts';
 import { call } from '../contracts.ts';
-import { findMessage } from '../find-message.ts';
+import { findAccount, findMailbox, findMessage } from '../find-message.ts';
 import { storeBlob } from '../store-blob.ts';
-import { type ApiRequest, authorize, once, sendJson, sendProblem } from './api-handler.ts';
+import { type ApiRequest, authorize, once, repetitionKey, sendJson, sendProblem } from './api-handler.ts';
+import { checkLength, pieces } from './read-body.ts';
 
 /** Streams one message; problems before the first byte are problem details. */
 export async function sendMessage(
@@ -37,9 +38,16 @@ export const rawPut = (broker: ServiceBroker) => async (req: ApiRequest, res: Se
     const keyId = await authorize(broker, req, 'admin');
     const { stores, config } = contextOf(broker);
     const { account, mailbox } = req.$params as Record<string, string>;
-    const { blob, sizeBytes } = await storeBlob(stores.blobs, req, config.sizeBytesMax);
-    const answer = await once(broker, req, keyId, `message.put ${account} ${mailbox} ${blob}`, () =>
-      call(broker, 'message.append', { account: account!, mailbox: mailbox!, blob, sizeBytes }),
+    // Before the bytes: what goes nowhere is not stored.
+    await findMailbox(stores.mail, (await findAccount(stores.directory, account!)).id, mailbox!);
+    checkLength(req, config.sizeBytesMax);
+    const { blob, sizeBytes } = await storeBlob(stores.blobs, pieces(req), config.sizeBytesMax);
+    const request = `message.put ${account} ${mailbox} ${blob}`;
+    const repetition = repetitionKey(req, keyId);
+    // Also a try that took too long to be answered may have put the message there.
+    const dedupe = repetition === undefined ? {} : { dedupe: `rest ${repetition}` };
+    const answer = await once(broker, req, keyId, { request, secret: false }, () =>
+      call(broker, 'message.append', { account: account!, mailbox: mailbox!, blob, sizeBytes, ...dedupe }),
     );
     sendJson(res, 201, answer);
   } catch (error) {

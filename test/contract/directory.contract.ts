@@ -207,6 +207,11 @@ export function directoryContract(driver: string, make: () => Promise<DirectoryF
     await rejects(d.once('k', 'r2', NOW), 'conflict');
     assert.equal(await d.once('k', 'r1', NOW), 1);
   });
+  it('a key whose request came to nothing is free for the next, whatever that asks', async (d) => {
+    await d.once('k', 'r1', NOW);
+    await d.finishOnce('k', undefined);
+    assert.equal(await d.once('k', 'r2', NOW), undefined);
+  });
   it('a key is free again after 24 hours', async (d) => {
     await d.once('k', 'r1', NOW);
     await d.finishOnce('k', 1);
