@@ -1,9 +1,6 @@
 /** What a file in commands/ exports: one POP3 command, the states it is allowed in and what its line may be. */
 
-import type { Pop3Session } from './session.ts';
-
-/** RFC 1939 §3. The UPDATE state lasts only as long as QUIT runs. */
-export type State = 'authorization' | 'transaction';
+import type { Pop3Session, State } from './session.ts';
 
 /** RFC 2449 §4. */
 export const COMMAND_OCTETS_MAX = 255;

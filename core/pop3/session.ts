@@ -6,11 +6,13 @@
 import { Fault } from '../mail/errors.ts';
 import { REPLIES, type Reply, type ReplyKey } from '../mail/reply.ts';
 import type { Wire } from '../mail/wire.ts';
-import type { State } from './command.ts';
 import type { Pop3Environment } from './environment.ts';
 import type { Line } from './line-reader.ts';
 import type { Maildrop } from './maildrop.ts';
 import { Pop3Writer } from './writer.ts';
+
+/** RFC 1939 §3. The UPDATE state lasts only as long as QUIT runs. */
+export type State = 'authorization' | 'transaction';
 
 export class Pop3Session {
   readonly env: Pop3Environment;

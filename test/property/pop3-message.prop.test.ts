@@ -122,7 +122,7 @@ test('any message comes back byte for byte, and sizes are what is sent', async (
       before += messages.length;
       await check(world, messages, first);
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   );
 });
 

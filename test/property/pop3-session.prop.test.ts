@@ -84,7 +84,7 @@ test('a session is the same in any chunking, and nothing is thrown or deleted', 
       assert.equal(await play(world, tls, session, step), whole);
       assert.match(whole, /^(?:[^\r]*\r\n)*(?:<closed>)?$/);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
   assert.deepEqual(
     world.mail.logged.filter(({ event }) => event === 'pop3.fault'),

@@ -272,3 +272,12 @@ test('a byte now and then does not keep a connection that never logs in', async 
   await connection.send(LOGIN);
   assert.equal(connection.engine.idleTimeoutMs, 600_000);
 });
+
+test('who reads the answer to QUIT can log in again at once', async () => {
+  const world = await makeWorld([]);
+  const connection = await login(world);
+  const locked: boolean[] = [];
+  connection.write = () => locked.push(world.locked);
+  await connection.send('QUIT\r\n');
+  assert.deepEqual(locked, [false]);
+});
