@@ -135,7 +135,13 @@ export class MailboxView implements ColumnsWatcher {
   /** Catches up with the mailbox and writes what is new for the client. */
   async poll(options: { readonly expunge: boolean }): Promise<void> {
     if (this.#closed) return;
-    await this.columns.refresh();
+    try {
+      await this.columns.refresh();
+    } catch (thrown) {
+      // What the client sees next may be older than what it was told of its own changes: then all is told again.
+      this.#own.clear();
+      throw thrown;
+    }
     if (this.columns.rows.lastUid > this.map.toldUid) await this.claimRecent();
     if (this.#closed) return;
     if (options.expunge) this.#writeExpunged();

@@ -47,8 +47,12 @@ export async function runStore(session: ImapSession, args: StoreArgs, byUid: boo
     if (stored.modified.length > 0) modified = await tellModified(session, stored.modified, byUid);
   }
   if (modified !== null) return { code: `MODIFIED ${formatSequenceSet(modified)}`, text: 'Conditional STORE failed' };
-  // RFC 2180 §4.2.1
-  if (gone) throw new ClientError('expungeIssued');
+  if (gone) {
+    // No poll follows a NO, and the next FETCH must not show what was before.
+    await view.columns.refresh();
+    // RFC 2180 §4.2.1
+    throw new ClientError('expungeIssued');
+  }
   return {};
 }
 

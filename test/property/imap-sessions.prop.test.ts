@@ -69,6 +69,12 @@ class Client {
     await this.command(what(index + 1, this.list[index]!.uid ?? 1));
   }
 
+  /** What EXISTS has announced may vanish before its uid was asked for: then it is one of those without a uid. */
+  #indexOf(uid: number): number {
+    const index = this.list.findIndex((one) => one.uid === uid);
+    return index >= 0 ? index : this.list.findIndex((one) => one.uid === null);
+  }
+
   #take(line: string, holds: boolean): void {
     const [, number, word] = line.split(' ');
     if (word === 'EXPUNGE' || number === 'VANISHED') assert.ok(!holds, line);
@@ -82,7 +88,7 @@ class Client {
       for (const range of word!.split(',')) {
         const [from = 0, to = from] = range.split(':').map(Number);
         for (let uid = from; uid <= to; uid++) {
-          const index = this.list.findIndex((one) => one.uid === uid);
+          const index = this.#indexOf(uid);
           assert.ok(index >= 0, `${line}: not known`);
           this.list.splice(index, 1);
         }
@@ -128,8 +134,6 @@ async function perform(world: ImapWorld, client: Client, { what, which, flag, si
         silent = uid;
         return `UID STORE ${uid} ${sign}FLAGS.SILENT (${flag})`;
       });
-      // VANISHED may name what EXISTS has announced, so uids are asked for before anything else.
-      await client.learn();
       // A client that stores silently reckons for itself; asking is the simplest way to do so.
       await client.command(`UID FETCH ${silent} (FLAGS)`);
       break;
