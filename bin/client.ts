@@ -4,6 +4,7 @@
  */
 
 import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -136,8 +137,21 @@ class OfflineClient implements MeshClient {
   }
 }
 
+/** A socket in the temporary folder could be anybody's: commands carry passwords to the data folder's owner only. */
+async function isOwners(dataDir: string): Promise<boolean> {
+  try {
+    const [socket, folder] = await Promise.all([stat(controlPath(dataDir)), stat(dataDir)]);
+    if (socket.uid === folder.uid) return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  throw new CommandError(`${controlPath(dataDir)} does not belong to the owner of ${dataDir}`);
+}
+
 /** Whether a server answers on the socket of the data folder. */
 export async function isRunning(dataDir: string): Promise<boolean> {
+  if (!(await isOwners(dataDir))) return false;
   const probe = request({ socketPath: controlPath(dataDir), method: 'GET', path: '/control/ping' });
   probe.end();
   try {

@@ -131,6 +131,8 @@ export async function runCommand(
 }
 
 export async function main(): Promise<void> {
+  // Mail, passwords' hashes and keys: what this process writes is for its own user, wherever it is put.
+  process.umask(0o077);
   // A reader that has seen enough (`mailmesh … | head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

@@ -3,6 +3,7 @@
  * owner can open, which is the whole of its authorization; every action of the mesh can be called by name.
  */
 
+import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { ServiceBroker } from 'moleculer';
@@ -51,15 +52,9 @@ export async function openControl(broker: ServiceBroker): Promise<Server> {
     answer(broker, req, res).catch((error: unknown) => sendProblem(broker, res, error));
   });
   server.requestTimeout = 0;
-  const before = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, resolve);
-    });
-  } finally {
-    process.umask(before);
-  }
+  server.listen(path);
+  await once(server, 'listening');
+  // The data folder is its owner's alone, and so is whatever this process makes; the mode says so once more.
   await chmod(path, 0o600);
   return server;
 }
