@@ -46,6 +46,14 @@ export class LineClient {
     return this.#buffered;
   }
 
+  /** So many bytes, whatever they are. */
+  async bytes(count: number, deadlineMs = DEADLINE_MS): Promise<Buffer> {
+    await this.#until(() => this.#buffered.length >= count, `${count} bytes`, deadlineMs);
+    const bytes = Buffer.from(this.#buffered.slice(0, count), 'latin1');
+    this.#buffered = this.#buffered.slice(count);
+    return bytes;
+  }
+
   /** Latin-1: a character is a byte. Resolves when the socket may take more. */
   async write(bytes: string | Uint8Array): Promise<void> {
     const taken = typeof bytes === 'string' ? this.socket.write(bytes, 'latin1') : this.socket.write(bytes);
@@ -110,8 +118,10 @@ export class LineClient {
     const deadline = performance.now() + deadlineMs;
     while (!holds() && !this.#ended) {
       const left = deadline - performance.now();
-      const shown = JSON.stringify(this.#buffered.slice(-SHOWN_BYTES));
-      if (left <= 0) throw new Error(`no ${what} within ${deadlineMs} ms; there is ${shown}`);
+      if (left <= 0) {
+        const shown = JSON.stringify(this.#buffered.slice(-SHOWN_BYTES));
+        throw new Error(`no ${what} within ${deadlineMs} ms; there is ${shown}`);
+      }
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
