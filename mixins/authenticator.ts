@@ -12,10 +12,18 @@ import type { Attempt, Authenticator, AuthResult, ScramSecret } from '../core/sa
 import { INVENTED, inventedScram, scramSecret, verifyPassword } from '../core/sasl/password.ts';
 import type { Throttle } from '../core/sasl/throttle.ts';
 import type { Metrics } from './metrics.ts';
+import { Slots } from './slots.ts';
 
 /** How long, and how many, right passwords are recognised without scrypt. */
 const REMEMBER_MS = 10 * 60_000;
 const REMEMBER_MAX = 20_000;
+
+/**
+ * Passwords hashed at a time: each takes 32 MB and a thread of the pool that also reads files. Whoever waits is checked
+ * against the back-off again, so that guesses sent side by side count like guesses sent one after the other.
+ */
+const HASHING_MAX = 2;
+const HASHING_WAITING_MAX = 500;
 
 interface Known {
   readonly account: DirectoryAccount;
@@ -40,6 +48,7 @@ export class DirectoryAuthenticator implements Authenticator {
   /** Lives as long as the process: recognises passwords and invents SCRAM keys. */
   readonly #secret = randomBytes(32);
   readonly #remembered = new Map<string, number>();
+  readonly #hashing = new Slots(HASHING_MAX, HASHING_WAITING_MAX);
 
   constructor(options: AuthenticatorOptions, throttle: Throttle) {
     this.#options = options;
@@ -48,16 +57,20 @@ export class DirectoryAuthenticator implements Authenticator {
 
   async password(attempt: Attempt, authcid: string, password: string, authzid: string): Promise<AuthResult> {
     const user = this.#userName(authcid);
-    if (!this.#throttle.check(attempt.remote, user, this.#options.now()).allowed)
-      return this.#outcome(attempt, DELAYED);
+    if (!this.#mayTry(attempt, user)) return this.#outcome(attempt, DELAYED);
     const known = await this.#find(user);
-    const right = await this.#isRight(known, password);
-    return this.#finish(attempt, user, known, authzid, right && known !== undefined);
+    if (this.#isRemembered(known, password)) return this.#finish(attempt, user, known, authzid, true);
+    const result = await this.#hashing.run(async () => {
+      if (!this.#mayTry(attempt, user)) return undefined;
+      const right = await this.#isRight(known, password);
+      return this.#finish(attempt, user, known, authzid, right && known !== undefined);
+    });
+    return result ?? this.#outcome(attempt, DELAYED);
   }
 
   async scram(attempt: Attempt, authcid: string): Promise<ScramSecret | { readonly reply: 'authenticationDelayed' }> {
     const user = this.#userName(authcid);
-    if (!this.#throttle.check(attempt.remote, user, this.#options.now()).allowed) {
+    if (!this.#mayTry(attempt, user)) {
       this.#outcome(attempt, DELAYED);
       return { reply: 'authenticationDelayed' };
     }
@@ -67,8 +80,14 @@ export class DirectoryAuthenticator implements Authenticator {
 
   async scramDone(attempt: Attempt, authcid: string, authzid: string, proved: boolean): Promise<AuthResult> {
     const user = this.#userName(authcid);
+    // Others may have failed since the exchange began.
+    if (!this.#mayTry(attempt, user)) return this.#outcome(attempt, DELAYED);
     const known = await this.#find(user);
     return this.#finish(attempt, user, known, authzid, proved && known !== undefined);
+  }
+
+  #mayTry(attempt: Attempt, user: string): boolean {
+    return this.#throttle.check(attempt.remote, user, this.#options.now()).allowed;
   }
 
   /** The spelling that the directory and the back-off use; what is no address stays as it is and is nobody's. */
@@ -88,15 +107,24 @@ export class DirectoryAuthenticator implements Authenticator {
     return account === undefined || credential === undefined || !account.enabled ? undefined : { account, credential };
   }
 
-  async #isRight(known: Known | undefined, password: string): Promise<boolean> {
-    const credential = known?.credential ?? INVENTED;
-    const key = createHmac('sha256', this.#secret).update(`${credential.scrypt}\0${password}`).digest('base64');
+  #rememberKey(credential: Credential, password: string): string {
+    return createHmac('sha256', this.#secret).update(`${credential.scrypt}\0${password}`).digest('base64');
+  }
+
+  #isRemembered(known: Known | undefined, password: string): boolean {
+    if (known === undefined) return false;
     const now = this.#options.now();
-    const until = this.#remembered.get(key);
-    if (until !== undefined && until > now && until <= now + REMEMBER_MS) return true;
+    const until = this.#remembered.get(this.#rememberKey(known.credential, password));
+    return until !== undefined && until > now && until <= now + REMEMBER_MS;
+  }
+
+  async #isRight(known: Known | undefined, password: string): Promise<boolean> {
+    // Another connection of the same client may have had its turn meanwhile.
+    if (this.#isRemembered(known, password)) return true;
+    const credential = known?.credential ?? INVENTED;
     const right = await verifyPassword(password, credential);
     if (right && known !== undefined) {
-      this.#remembered.set(key, now + REMEMBER_MS);
+      this.#remembered.set(this.#rememberKey(credential, password), this.#options.now() + REMEMBER_MS);
       if (this.#remembered.size > REMEMBER_MAX) this.#remembered.delete(this.#remembered.keys().next().value!);
     }
     return right;
