@@ -19,6 +19,8 @@ const BATCH = 200;
 /** Characters of one document that are indexed; a longer one is always a candidate. */
 const BODY_CHARACTERS_MAX = 1024 * 1024;
 const ACCOUNTS_PAGE = 1_000;
+/** Of one document's work, before others get a turn. */
+const SLICE_MS = 5;
 
 interface Waiting {
   readonly since: number;
@@ -114,10 +116,14 @@ export class SearchIndexer {
     const root = decodeStructure(content.structure);
     const header = foldedHeader(foldedFields(await readRange(blobs, content.layout, 0, root.bodyStart)));
     let body = '';
+    let since = performance.now();
     for await (const { text, first } of bodyText(blobs, content.layout, root)) {
       if (body.length + text.length > BODY_CHARACTERS_MAX)
         return { account, content: content.id as ContentId, header, body, truncated: true };
       body += first && body !== '' ? `\n${text}` : text;
+      if (performance.now() - since < SLICE_MS) continue;
+      await nextTurn();
+      since = performance.now();
     }
     return { account, content: content.id as ContentId, header, body, truncated: false };
   }

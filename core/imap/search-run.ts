@@ -223,6 +223,7 @@ class SearchRun {
       open = open.filter((key) => !found.has(key));
       if (open.length === 0) return;
       tail = overlap === 0 ? '' : seen.slice(-overlap);
+      await this.#pace.step();
     }
     // RFC 3501 §6.4.4: the empty string is in every text, also where there is none.
     for (const key of open) found.set(key, key.needle === '');
