@@ -4,6 +4,7 @@
  */
 
 import type { ActionSchema, Context } from 'moleculer';
+import { ClientError } from '../core/mail/errors.ts';
 import type { ApiScope } from '../core/ports/directory.ts';
 import { contextOf, type NodeContext } from './context.ts';
 import type { ActionName, Page, PageRequest, Params, Result } from './contracts.ts';
@@ -57,6 +58,13 @@ export const PAGE: ParamSchema = {
 };
 
 export const limitOf = ({ limit }: PageRequest): number => limit ?? LIMIT_DEFAULT;
+
+/** A cursor that is a number: `none` where a listing begins. Rejects what is no cursor of ours. */
+export function numberCursor({ cursor }: PageRequest, none: number): number {
+  if (cursor === undefined) return none;
+  if (!/^\d{1,15}$/.test(cursor)) throw new ClientError('invalid', { what: 'cursor' });
+  return Number(cursor);
+}
 
 /** A page of a list that is at hand whole: the cursor is the key of its last entry. */
 export function pageOf<T>(all: readonly T[], key: (item: T) => string, request: PageRequest): Page<T> {

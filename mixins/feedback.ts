@@ -4,6 +4,7 @@
  */
 
 import type { SpamFacts } from '../core/filter/spam.ts';
+import { TemporaryError } from '../core/mail/errors.ts';
 import { contentId, type QueueId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
 import type { Content, OutboxEntry } from '../core/ports/mail-store.ts';
@@ -15,6 +16,7 @@ import { SCHEMA } from '../core/spam/schema.ts';
 import { senderKey } from '../core/spam/sender.ts';
 import { BYTES_MAX } from '../core/spam/view.ts';
 import type { NodeContext } from './context.ts';
+import { errorFacts } from './log.ts';
 
 const BATCH = 100;
 
@@ -43,12 +45,23 @@ export class Feedback {
     while (this.#again) {
       this.#again = false;
       for (let entries = await mail.outbox('feedback', BATCH); entries.length > 0; ) {
-        for (const entry of entries) labels += await this.#take(entry);
+        for (const entry of entries) labels += await this.#takeOrLose(entry);
         await mail.outboxDone('feedback', entries);
         entries = entries.length === BATCH ? await mail.outbox('feedback', BATCH) : [];
       }
     }
     return labels;
+  }
+
+  /** A message that can't be read must not hold up everyone's labels; trouble that passes is waited for. */
+  async #takeOrLose(entry: OutboxEntry): Promise<number> {
+    try {
+      return await this.#take(entry);
+    } catch (error) {
+      if (error instanceof TemporaryError) throw error;
+      this.#context.log.error({ account: entry.account, key: entry.key, ...errorFacts(error) }, 'label.lost');
+      return 0;
+    }
   }
 
   async #take(entry: OutboxEntry): Promise<number> {

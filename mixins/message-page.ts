@@ -1,7 +1,7 @@
 /** Messages as people and programs read them over REST: lists from the stored columns, one message by mailparser. */
 
 import { createHash } from 'node:crypto';
-import { simpleParser } from 'mailparser';
+import { type ParsedMail, simpleParser } from 'mailparser';
 import { type AccountId, type ContentId, contentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
 import { decodeHeaderText } from '../core/mime/encoded-word.ts';
@@ -13,9 +13,14 @@ import type { Stores } from './storage.ts';
 
 /** Bytes of a header that a summary looks at. */
 const HEADER_BYTES_MAX = 64 * 1024;
-/** Larger messages are shown by their header and can be had raw. */
+/** What is behind that is not shown; the whole can be had raw. */
 const PARSE_BYTES_MAX = 25 * 1024 * 1024;
+/** Turning HTML into text takes about a second for 2 MB, in which nothing else is done: longer HTML is given as it is. */
+const HTML_CHARACTERS_MAX = 256 * 1024;
+const PARSER = { skipImageLinks: true, skipTextToHtml: true, maxHtmlLengthToParse: HTML_CHARACTERS_MAX };
 const SHOWN_MAX = 1000;
+/** Headers read at a time. */
+const STRIDE = 50;
 
 async function headerTexts(stores: Stores, content: Content, names: readonly string[]): Promise<string[]> {
   const bytes = await readRange(stores.blobs, content.layout, 0, Math.min(content.size, HEADER_BYTES_MAX));
@@ -55,10 +60,17 @@ export async function summarizeRows(
 ): Promise<readonly MessageSummary[]> {
   const ids: ContentId[] = rows.map((row) => contentId(row.content));
   const contents = await stores.mail.contents(account, ids, ['layout', 'size', 'messageId', 'origin']);
-  const summaries = await Promise.all(
-    rows.map((row, i) => (contents[i] === undefined ? null : summarize(stores, nameOf(row), row, contents[i]))),
-  );
-  return summaries.filter((summary) => summary !== null);
+  const summaries: MessageSummary[] = [];
+  for (let start = 0; start < rows.length; start += STRIDE) {
+    const some = await Promise.all(
+      rows.slice(start, start + STRIDE).map((row, i) => {
+        const content = contents[start + i];
+        return content === undefined ? null : summarize(stores, nameOf(row), row, content);
+      }),
+    );
+    summaries.push(...some.filter((summary) => summary !== null));
+  }
+  return summaries;
 }
 
 /** The newest `limit` messages of a mailbox with a uid below `before`. */
@@ -76,11 +88,21 @@ export async function newestRows(
   return [...rows].reverse();
 }
 
+/** A message that the parser gives up on (too many parts, too long a header) is shown by the beginning of its header. */
+async function parse(bytes: Uint8Array): Promise<ParsedMail> {
+  try {
+    return await simpleParser(Buffer.from(bytes), PARSER);
+  } catch {
+    const { end } = parseHeader(bytes.subarray(0, HEADER_BYTES_MAX));
+    return simpleParser(Buffer.from(bytes.subarray(0, end)), PARSER);
+  }
+}
+
 export async function viewMessage(stores: Stores, found: FoundMessage): Promise<MessageView> {
   const { content, mailbox, row } = found;
   const base = await summarize(stores, mailbox.name, row, content);
   const bytes = await readRange(stores.blobs, content.layout, 0, Math.min(content.size, PARSE_BYTES_MAX));
-  const mail = await simpleParser(Buffer.from(bytes), { skipImageLinks: true });
+  const mail = await parse(bytes);
   const address = (value: typeof mail.to): string =>
     value === undefined
       ? ''

@@ -1,5 +1,6 @@
 /** Full-text search for administrators: all words of a query, in any mailbox, newest first; exact whatever the index lags. */
 
+import { ClientError } from '../core/mail/errors.ts';
 import { type AccountId, contentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
 import { bodyText, foldedFields, foldedHeader, foldText } from '../core/mime/search-text.ts';
@@ -13,6 +14,8 @@ import type { Stores } from './storage.ts';
 
 /** Messages looked at by one call; the cursor goes on from there. */
 const LOOKED_AT_MAX = 20_000;
+/** A call looks on for so long: one that nobody waits for any more must not go on for minutes. */
+const LOOKING_MS = 5_000;
 const WORDS_MAX = 10;
 /** Rows read at a time. */
 const STRIDE = 500;
@@ -20,8 +23,9 @@ const STRIDE = 500;
 /** `mailbox id:uid` of the last message looked at. */
 function parseCursor(cursor: string | undefined): { mailbox: string; uid: number } | null {
   if (cursor === undefined) return null;
-  const at = cursor.indexOf(':');
-  return { mailbox: cursor.slice(0, at), uid: Number(cursor.slice(at + 1)) };
+  const match = /^([^:]{1,100}):(\d{1,10})$/.exec(cursor);
+  if (match === null) throw new ClientError('invalid', { what: 'cursor' });
+  return { mailbox: match[1]!, uid: Number(match[2]) };
 }
 
 export async function searchMessages(
@@ -36,17 +40,14 @@ export async function searchMessages(
       ? await stores.mail.mailboxes(account)
       : [await findMailbox(stores.mail, account, request.mailbox)];
   const from = parseCursor(request.cursor);
-  const start =
-    from === null
-      ? 0
-      : Math.max(
-          0,
-          all.findIndex((mailbox) => mailbox.id === from.mailbox),
-        );
+  const start = from === null ? 0 : all.findIndex((mailbox) => mailbox.id === from.mailbox);
+  // The mailbox was removed meanwhile, and what order the others had is not known.
+  if (start < 0) throw new ClientError('invalid', { what: 'cursor', detail: 'its mailbox is gone' });
   const isCandidate = (row: Row): boolean =>
     narrowed === null || row.created > narrowed.mark || narrowed.contents.has(contentId(row.content));
 
   const items: MessageSummary[] = [];
+  const startedAt = performance.now();
   let looked = 0;
   for (const mailbox of all.slice(start)) {
     let before = from?.mailbox === mailbox.id ? from.uid : Number.POSITIVE_INFINITY;
@@ -58,8 +59,8 @@ export async function searchMessages(
         looked++;
         const summary = await matching(stores, account, mailbox, row, words);
         if (summary !== null) items.push(summary);
-        if (items.length === limitOf(request) || looked === LOOKED_AT_MAX)
-          return { items, cursor: `${mailbox.id}:${before}` };
+        const enough = looked === LOOKED_AT_MAX || performance.now() - startedAt > LOOKING_MS;
+        if (enough || items.length === limitOf(request)) return { items, cursor: `${mailbox.id}:${before}` };
       }
       if (rows.length < STRIDE) break;
     }

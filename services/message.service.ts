@@ -7,7 +7,7 @@ import { blobRef } from '../core/mail/ids.ts';
 import { readLayout, wholeBlob } from '../core/mail/layout.ts';
 import { describeMessage, toContentInput } from '../core/mime/describe.ts';
 import type { Op } from '../core/ports/mail-store.ts';
-import { api, limitOf, optional, PAGE, pageFrom, size, text } from '../mixins/api.ts';
+import { api, limitOf, numberCursor, optional, PAGE, pageFrom, size, text } from '../mixins/api.ts';
 import { call } from '../mixins/contracts.ts';
 import { findAccount, findMailbox, findMessage } from '../mixins/find-message.ts';
 import { newestRows, summarizeRows, viewMessage } from '../mixins/message-page.ts';
@@ -34,7 +34,7 @@ export const service: ServiceSchema = {
       async (params, { stores }) => {
         const { id } = await findAccount(stores.directory, params.account);
         const found = await findMailbox(stores.mail, id, params.mailbox);
-        const before = params.cursor === undefined ? Number.POSITIVE_INFINITY : Number(params.cursor);
+        const before = numberCursor(params, Number.POSITIVE_INFINITY);
         const rows = await newestRows(stores, id, found, before, limitOf(params) + 1);
         const page = pageFrom(rows, (row) => String(row.uid), params);
         return { items: await summarizeRows(stores, id, page.items, () => found.name), cursor: page.cursor };

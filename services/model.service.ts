@@ -4,7 +4,7 @@ import type { ServiceSchema } from 'moleculer';
 import { ClientError } from '../core/mail/errors.ts';
 import { accountId } from '../core/mail/ids.ts';
 import type { ModelInfo } from '../core/ports/model-store.ts';
-import { api, limitOf, optional, PAGE, pageFrom, pageOf, text } from '../mixins/api.ts';
+import { api, limitOf, numberCursor, optional, PAGE, pageFrom, pageOf, text } from '../mixins/api.ts';
 import { contextOf, type NodeContext } from '../mixins/context.ts';
 import { Feedback } from '../mixins/feedback.ts';
 import { findAccount } from '../mixins/find-message.ts';
@@ -91,7 +91,7 @@ export const service: ServiceSchema = {
         const account =
           params.account === undefined ? undefined : (await findAccount(stores.directory, params.account)).id;
         const found = await stores.samples.labels({
-          after: Number(params.cursor ?? 0),
+          after: numberCursor(params, 0),
           limit: limitOf(params) + 1,
           ...(account === undefined ? {} : { account: accountId(account) }),
         });

@@ -150,3 +150,18 @@ test("no key reaches the machine's disk or the mesh's own actions", async () => 
   for (const path of ['/v1/maintenance/backup', '/mailbox/commit', '/gateway/addRoute', '/$node/list'])
     assert.equal((await post(path, { destination: '/tmp/x' })).status, 404, path);
 });
+
+test('a message that the parser gives up on is shown by its header', async () => {
+  const parts = '--b\r\n\r\nx\r\n'.repeat(5_000);
+  const message = `Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${parts}--b--\r\n`;
+  const put = await call(`${inbox}/raw`, { method: 'POST', body: Buffer.from(message) });
+  const shown = await call(`${inbox}/${put.json<{ uid: number }>().uid}`);
+  assert.equal(shown.status, 200);
+  assert.equal(shown.json<{ subject: string }>().subject, 'many');
+});
+
+test('a cursor that is none of ours is refused', async () => {
+  const account = `/v1/accounts/${server.accounts[0]!.address}`;
+  const paths = [`${inbox}?cursor=abc`, `${account}/search?query=x&cursor=abc`, '/v1/labels?cursor=1e9'];
+  for (const path of paths) assert.equal((await call(path)).status, 400, path);
+});
