@@ -26,12 +26,9 @@ import { EmbeddedBlobWriter } from './blob-writer.ts';
 
 const PACK_BYTES_MAX = 256 * 1024 * 1024;
 const DESCRIPTORS_MAX = 256;
-const COMPRESS_BYTES_MIN = 2048;
-/** Compressed in the calling thread up to here: the way through the thread pool would cost more than it takes away. */
-const COMPRESS_SYNC_BYTES_MAX = 64 * 1024;
+/** Smaller ones are read far more often than they are worth the time: zstd takes longer than all else of a read. */
+const COMPRESS_BYTES_MIN = 64 * 1024;
 const ZSTD_FAST = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } };
-/** The output never outgrows one chunk, so none is put together from several. */
-const zstdFor = (bytes: Uint8Array) => ({ ...ZSTD_FAST, chunkSize: bytes.length + 512 });
 const compress = promisify(zlib.zstdCompress) as (bytes: Uint8Array, options: zlib.ZstdOptions) => Promise<Buffer>;
 
 export class EmbeddedBlobStore implements BlobStore {
@@ -174,10 +171,7 @@ export class EmbeddedBlobStore implements BlobStore {
   async #append(ref: BlobRef, bytes: Uint8Array): Promise<Location> {
     let payload = bytes;
     if (bytes.length >= COMPRESS_BYTES_MIN) {
-      const smaller =
-        bytes.length <= COMPRESS_SYNC_BYTES_MAX
-          ? zlib.zstdCompressSync(bytes, zstdFor(bytes))
-          : await compress(bytes, ZSTD_FAST);
+      const smaller = await compress(bytes, ZSTD_FAST);
       if (smaller.length <= bytes.length * 0.9) payload = smaller;
     }
     const flags = payload === bytes ? 0 : FLAG_ZSTD;
