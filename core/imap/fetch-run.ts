@@ -67,7 +67,7 @@ class FetchRun {
   constructor(session: ImapSession, args: FetchArgs) {
     this.#session = session;
     this.#view = session.view;
-    this.#pace = new Pace(session.env);
+    this.#pace = new Pace(session);
     const columns: ColumnItem[] = [];
     const others: Exclude<FetchItem, { t: 'column' }>[] = [];
     for (const item of args.items) {

@@ -102,9 +102,9 @@ export class MailboxView implements ColumnsWatcher {
     return uids;
   }
 
-  /** The client has been told the flags that these messages (ascending) have at `modSeq`. */
+  /** The client has been told the flags that these messages have at `modSeq`. */
   own(modSeq: number, uids: Uint32Array): void {
-    this.#own.set(modSeq, uids);
+    this.#own.set(modSeq, uids.sort());
   }
 
   /** Whether another's change to a row has still to be told. */

@@ -1,23 +1,29 @@
-/** Keeps a long command from holding up everyone else: after a few milliseconds of work the event loop gets a turn. */
+/**
+ * Keeps a long command from holding up everyone else: after a few milliseconds of work the event loop gets a turn. Behind
+ * it, a command whose client has gone ends.
+ */
 
-import type { ImapEnvironment } from './environment.ts';
+import { ConnectionClosed } from './input.ts';
+import type { ImapSession } from './session.ts';
 
 const WORK_MS = 5;
 
 export class Pace {
-  readonly #env: Pick<ImapEnvironment, 'now' | 'turn'>;
+  readonly #session: Pick<ImapSession, 'env' | 'input'>;
   #since: number;
 
-  constructor(env: Pick<ImapEnvironment, 'now' | 'turn'>) {
-    this.#env = env;
-    this.#since = env.now();
+  constructor(session: Pick<ImapSession, 'env' | 'input'>) {
+    this.#session = session;
+    this.#since = session.env.now();
   }
 
   /** Between two steps of the work. */
   async step(): Promise<void> {
+    const { env, input } = this.#session;
     // The clock may have been set back.
-    if (Math.abs(this.#env.now() - this.#since) < WORK_MS) return;
-    await this.#env.turn();
-    this.#since = this.#env.now();
+    if (Math.abs(env.now() - this.#since) < WORK_MS) return;
+    await env.turn();
+    if (input.ended) throw new ConnectionClosed();
+    this.#since = env.now();
   }
 }

@@ -4,6 +4,7 @@
  * message itself: an index that lags or is lost makes a search slow, never wrong. Expunged messages match nothing.
  */
 
+import { asMailError } from '../mail/errors.ts';
 import { type ContentId, contentId, type ModSeq } from '../mail/ids.ts';
 import { readRange } from '../mail/layout.ts';
 import { parseDateTime } from '../mime/date.ts';
@@ -58,7 +59,7 @@ class SearchRun {
   constructor(session: ImapSession, key: SearchKey) {
     this.#session = session;
     this.#key = key;
-    this.#pace = new Pace(session.env);
+    this.#pace = new Pace(session);
     const { map } = session.view;
     const sets = new Map<SearchKey, readonly SeqRange[]>();
     const lastUid = map.count === 0 ? 0 : map.uidAt(map.count);
@@ -76,8 +77,13 @@ class SearchRun {
     const { env, account } = this.#session;
     for (const key of this.#textKeys) {
       if (key.needle === '') continue;
-      const found = await env.search.candidates(account, key.t, [key.needle]);
-      if (found !== null) this.#candidates.set(key, found);
+      try {
+        const found = await env.search.candidates(account, key.t, [key.needle]);
+        if (found !== null) this.#candidates.set(key, found);
+      } catch (thrown) {
+        // Without it the messages themselves are read.
+        this.#session.log('imap.searchIndexFailed', { error: asMailError(thrown).message });
+      }
     }
   }
 
