@@ -48,10 +48,11 @@ export class ImapClient {
     return Number(/MESSAGES (\d+)/.exec(text)?.[1]);
   }
 
-  /** APPEND with a literal that is not waited for (RFC 7888). */
-  append(mailbox: string, message: Buffer): Promise<Answer> {
+  /** APPEND with literals that are not waited for (RFC 7888); several messages are a MULTIAPPEND (RFC 3502). */
+  append(mailbox: string, ...messages: readonly Buffer[]): Promise<Answer> {
     const tag = this.#tag();
-    this.#connection.writeAll([`${tag} APPEND "${mailbox}" {${message.length}+}\r\n`, message, '\r\n']);
+    const pieces = messages.flatMap((message) => [` {${message.length}+}\r\n`, message]);
+    this.#connection.writeAll([`${tag} APPEND "${mailbox}"`, ...pieces, '\r\n']);
     return this.#tagged(tag);
   }
 

@@ -6,14 +6,12 @@
 import { sendFor, Watch } from './deliver-load.ts';
 import { cpuNote, type Figure, type Measurement, perSecond, type Setting, timed } from './measure.ts';
 import type { MessageSource } from './messages.ts';
-import { readMetric } from './metrics-page.ts';
+import { loopDelayMs } from './metrics-page.ts';
 import { residentBytes } from './process-tree.ts';
 import { deliveredTo, type System } from './system.ts';
 
 const CONNECTIONS = 8;
 const SAMPLE_MS = 200;
-/** The longest delays since it was asked before; asking begins anew. */
-const LOOP_DELAY = 'nodejs_eventloop_lag_p99_seconds';
 
 async function deliver(system: System, source: MessageSource, ms: number): Promise<Figure> {
   const users = deliveredTo(system);
@@ -40,14 +38,14 @@ async function run(system: System, { scale, sources }: Setting): Promise<Record<
   const sampler = setInterval(() => {
     if (own !== undefined) most = Math.max(most, residentBytes(system.roots[0]!));
   }, SAMPLE_MS);
-  if (own !== undefined) await readMetric(own, LOOP_DELAY);
+  if (own !== undefined) await loopDelayMs(own);
   const small = await deliver(system, sources.small, scale.loadMs);
-  const delay = own === undefined ? 0 : await readMetric(own, LOOP_DELAY);
+  const delay = own === undefined ? 0 : await loopDelayMs(own);
   const large = await deliver(system, sources.large, scale.loadMs);
   clearInterval(sampler);
   const figures = { 'lmtp-10k': small, 'lmtp-75k': large };
   if (own === undefined) return figures;
-  return { ...figures, 'memory-load': { value: most / 2 ** 20 }, 'loop-delay': { value: delay * 1000 } };
+  return { ...figures, 'memory-load': { value: most / 2 ** 20 }, 'loop-delay': { value: delay } };
 }
 
 export const delivery: Measurement = {

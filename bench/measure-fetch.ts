@@ -16,7 +16,7 @@ interface Read {
 }
 
 async function read(system: System, client: ImapClient, mailbox: string, items: string, ms: number): Promise<Read> {
-  await client.run(`EXAMINE "${mailbox}"`);
+  await client.run(`SELECT "${mailbox}"`);
   const command = `FETCH 1:* ${items}`;
   let lines = 0;
   let chunkEnd = '';

@@ -7,9 +7,10 @@
  *   --no-peers      ours only
  *   --write         puts the table into docs/benchmarks.md
  *   --profile DIR   CPU profiles of the server's threads are written there
+ *   --help          this, and the names of measurements and rows
  */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -123,6 +124,14 @@ function chosen(names: readonly string[]): readonly Measurement[] {
   return MEASUREMENTS.filter((one) => names.some((name) => has(one, name)));
 }
 
+/** What stands at the head of this file. */
+async function help(): Promise<string> {
+  const lines = (await readFile(import.meta.filename, 'utf8')).split('\n');
+  const head = lines.slice(1, lines.indexOf(' */')).map((line) => line.slice(3));
+  const names = MEASUREMENTS.map((one) => `${one.name}: ${one.rows.map((row) => row.name).join(', ')}`);
+  return [...head, '', ...names].join('\n');
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -131,9 +140,14 @@ async function main(): Promise<void> {
       peers: { type: 'boolean', default: true },
       write: { type: 'boolean', default: false },
       profile: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
     allowNegative: true,
   });
+  if (values.help) {
+    console.log(await help());
+    return;
+  }
   const measurements = chosen(values.only);
   const machine = describeMachine();
   const begun = performance.now();
