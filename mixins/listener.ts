@@ -111,6 +111,7 @@ export class Listener {
       clearTimeout(timer);
     }
     clearInterval(this.#sweep);
+    this.#context.readiness.drained(this.#options.name);
   }
 
   #admit(socket: Socket): void {

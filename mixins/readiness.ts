@@ -10,7 +10,11 @@ export interface ListenerInfo {
 export class Readiness {
   readonly #parts = new Map<string, boolean>();
   readonly listeners: ListenerInfo[] = [];
+  /** Listeners that are open, or closed with connections that have not ended yet. */
+  readonly #serving = new Set<string>();
   #draining = false;
+  #wasReady = false;
+  #quiet: (() => void) | undefined;
 
   /** Declares a part, not ready yet. */
   expect(part: string): void {
@@ -23,12 +27,28 @@ export class Readiness {
 
   listening(listener: ListenerInfo): void {
     this.listeners.push(listener);
+    this.#serving.add(listener.name);
     this.set(`listener ${listener.name}`, true);
   }
 
   /** From here on the node is not ready, whatever its parts say. */
   drain(): void {
+    this.#wasReady = this.ready;
     this.#draining = true;
+  }
+
+  /** A listener's last connection has ended. */
+  drained(listener: string): void {
+    this.#serving.delete(listener);
+    if (this.#serving.size === 0) this.#quiet?.();
+  }
+
+  /** Resolves when the last listener is drained; at once in a node that never was ready. */
+  quiet(): Promise<void> {
+    if (this.#serving.size === 0 || !this.#wasReady) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#quiet = resolve;
+    });
   }
 
   get ready(): boolean {

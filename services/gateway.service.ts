@@ -91,6 +91,10 @@ export const service: ServiceSchema = {
     });
   },
   async stopped() {
+    // Probes are answered, with 503, as long as mail connections end.
+    const { readiness } = contextOf(this.broker);
+    readiness.drained('http');
+    await readiness.quiet();
     await Promise.all(
       ((this.servers ?? []) as readonly Server[]).map(async (server) => {
         const closed = once(server, 'close');
