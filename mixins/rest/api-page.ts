@@ -27,7 +27,14 @@ font:600 12px ui-monospace,monospace}b.GET{color:#1769aa}b.POST{color:#1b7f3b}b.
 function typeOf(schema: Json): string {
   if (Array.isArray(schema.enum)) return schema.enum.join(' | ');
   const type = Array.isArray(schema.type) ? schema.type.join(' or ') : String(schema.type ?? 'any');
-  return schema.maxLength === undefined ? type : `${type}, at most ${schema.maxLength} characters`;
+  if (schema.items !== undefined) return `${type} of ${typeOf(schema.items as Json)}`;
+  if (schema.properties !== undefined) return `${type} with ${Object.keys(schema.properties as Json).join(', ')}`;
+  if (schema.maxLength !== undefined) return `${type}, at most ${schema.maxLength} characters`;
+  const { minimum, maximum } = schema;
+  // The largest number that JSON carries exactly is no bound worth a word.
+  const most = maximum === Number.MAX_SAFE_INTEGER ? undefined : maximum;
+  if (minimum === undefined || most === undefined) return minimum === undefined ? type : `${type}, at least ${minimum}`;
+  return `${type}, ${minimum} to ${most}`;
 }
 
 function fieldsOf({ parameters = [], requestBody }: Operation): string {
@@ -60,10 +67,14 @@ export function apiPage(document: Json): string {
           `<code>${escapeHtml(path)}</code> — ${escapeHtml(operation.summary)}${fieldsOf(operation)}</section>`,
       );
     }
-  const sections = [...byTag].map(([tag, rows]) => `<h2>${escapeHtml(tag)}</h2>${rows.join('')}`).join('');
+  const sections = [...byTag]
+    .map(([tag, rows]) => `<h2 id="${escapeHtml(tag)}">${escapeHtml(tag)}</h2>${rows.join('')}`)
+    .join('');
+  const links = [...byTag.keys()].map((tag) => `<a href="#${escapeHtml(tag)}">${escapeHtml(tag)}</a>`).join(' · ');
   return `<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><title>Mailmesh API</title>
 <style>${STYLE}</style><h1>Mailmesh administration API</h1>
 <p>Machine-readable: <a href="/openapi.json">/openapi.json</a>. Make a key with <code>npx mailmesh apikey create NAME --scope admin</code> and send it:</p>
 <pre>curl -H 'Authorization: Bearer mm_…' http://127.0.0.1:8080/v1/accounts</pre>
-<p>Lists come in pages: pass the answer's <code>cursor</code> to get the next one. Errors are problem details (RFC 9457).</p>${sections}</html>`;
+<p>Lists come in pages: pass the answer's <code>cursor</code> to get the next one. A POST that makes something takes an <code>Idempotency-Key</code>:
+sent again with the same one it gives the first answer. Errors are problem details (RFC 9457).</p><nav>${links}</nav>${sections}</html>`;
 }
