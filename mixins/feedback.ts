@@ -25,6 +25,7 @@ export class Feedback {
   readonly #extractor = new Extractor();
   #running: Promise<number> | undefined;
   #again = false;
+  #stopped = false;
 
   constructor(context: NodeContext) {
     this.#context = context;
@@ -39,15 +40,28 @@ export class Feedback {
     return this.#running;
   }
 
+  /** Ends after the entry at work; the others stay in the outbox for the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    // Of a failure hears whoever began the run.
+    await this.#running?.catch(() => undefined);
+  }
+
   async #drain(): Promise<number> {
     const { mail } = this.#context.stores;
     let labels = 0;
-    while (this.#again) {
+    while (this.#again && !this.#stopped) {
       this.#again = false;
-      for (let entries = await mail.outbox('feedback', BATCH); entries.length > 0; ) {
-        for (const entry of entries) labels += await this.#takeOrLose(entry);
-        await mail.outboxDone('feedback', entries);
-        entries = entries.length === BATCH ? await mail.outbox('feedback', BATCH) : [];
+      for (let more = true; more && !this.#stopped; ) {
+        const entries = await mail.outbox('feedback', BATCH);
+        const done: OutboxEntry[] = [];
+        for (const entry of entries) {
+          if (this.#stopped) break;
+          labels += await this.#takeOrLose(entry);
+          done.push(entry);
+        }
+        if (done.length > 0) await mail.outboxDone('feedback', done);
+        more = entries.length === BATCH;
       }
     }
     return labels;

@@ -31,6 +31,6 @@ export const service: ServiceSchema = {
   },
   async stopped() {
     clearInterval(this.timer as NodeJS.Timeout);
-    await (this.feedback as Feedback).run();
+    await (this.feedback as Feedback).stop();
   },
 };

@@ -49,3 +49,12 @@ test('trouble that passes is waited for: nothing is lost', async () => {
   assert.equal(await feedback.run(), 0);
   assert.deepEqual(left(), []);
 });
+
+test('a stop leaves what is not begun for the next start', async () => {
+  const { feedback, left } = world(() => {
+    void feedback.stop();
+    return undefined;
+  });
+  await feedback.run();
+  assert.deepEqual(left(), ['k2']);
+});
