@@ -94,6 +94,10 @@ export class StageRunner {
   /** There may be work. */
   wake(): void {
     this.#again = true;
+    this.#pump();
+  }
+
+  #pump(): void {
     if (this.#claiming || this.#stopped) return;
     this.#claiming = true;
     void this.#claim().finally(() => {
@@ -146,7 +150,8 @@ export class StageRunner {
       report('stage.settle-failed', { queueId: job.queueId, stage: spec.stage, detail: (error as Error).message });
     } finally {
       this.#running--;
-      this.wake();
+      // Only when a claim left work behind for want of slots: an empty claim costs as much as one that finds something.
+      if (this.#again) this.#pump();
       this.#checkIdle();
     }
   }

@@ -31,6 +31,22 @@ export interface AcceptArgs {
   readonly plan: string;
   /** Stage and mask of open needs, in the plan's order. */
   readonly jobs: readonly (readonly [stage: string, needs: number])[];
+  readonly waiting: Waiting;
+}
+/** Stages whose claimer waits for work, and until when its lease of a job would last. */
+export type Waiting = Readonly<Record<string, number>>;
+/** A job that was claimed for a waiting claimer in the transaction that made it ready. */
+export interface Handed {
+  readonly key: number;
+  readonly stage: string;
+  readonly token: number;
+  readonly attempts: number;
+  readonly until: number;
+}
+export interface Accepted {
+  readonly n: number;
+  readonly ready: readonly string[];
+  readonly handed: readonly Handed[];
 }
 export interface ClaimArgs {
   readonly stage: string;
@@ -52,9 +68,11 @@ export interface SettleArgs extends Proof {
   readonly deliveries: string | null;
   readonly parts: readonly Uint8Array[];
   readonly at: number;
+  readonly waiting: Waiting;
 }
 export interface Settled {
   readonly ready: readonly string[];
+  readonly handed: readonly Handed[];
   readonly finished: boolean;
 }
 export interface FailArgs extends Proof {
@@ -88,13 +106,16 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
     (SELECT key FROM jobs WHERE stage = ? AND state = ? AND due <= ? ORDER BY due LIMIT ${PROMOTED_MAX})`);
   const claim = sql(`UPDATE jobs SET state = ${RUNNING}, due = ?, attempts = attempts + 1, token = ? WHERE key IN
     (SELECT key FROM jobs WHERE stage = ? AND state = ${READY} ORDER BY due, key LIMIT ?) RETURNING key, attempts`);
+  const isOlder = sql(`SELECT 1 FROM jobs WHERE stage = ? AND state = ${READY} AND key <> ? LIMIT 1`);
+  const hand = sql(`UPDATE jobs SET state = ${RUNNING}, due = ?, attempts = attempts + 1, token = ? WHERE key = ?
+    RETURNING attempts`);
   const held = `key = ? AND token = ? AND stage = ? AND state IN (${READY}, ${RUNNING})`;
   const extend = sql(`UPDATE jobs SET due = ?, state = ${RUNNING} WHERE ${held}`);
   const take = sql(`DELETE FROM jobs WHERE ${held} RETURNING attempts, error`);
   const fail = sql(`UPDATE jobs SET state = ?, due = ?, token = NULL, error = ? WHERE ${held}`);
   const keep = sql('INSERT INTO settled VALUES (?, ?, ?, ?)');
   const unblock = sql(`UPDATE jobs SET needs = needs & ~?3, state = iif(needs & ~?3, ${BLOCKED}, ${READY})
-    WHERE ${RANGE} AND needs & ?3 RETURNING stage, state`);
+    WHERE ${RANGE} AND needs & ?3 RETURNING key, stage, state`);
   const anyJob = sql(`SELECT 1 FROM jobs WHERE ${RANGE} LIMIT 1`);
   const anyDead = sql(`SELECT 1 FROM jobs WHERE ${RANGE} AND state = ${DEAD} LIMIT 1`);
   const finish = sql('UPDATE messages SET state = ?, finished = ? WHERE n = ?');
@@ -119,17 +140,35 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
   const depth = sql('SELECT stage, state, count(*) AS count, min(key) AS oldest FROM jobs GROUP BY stage, state');
   const acceptedAt = sql('SELECT at FROM messages WHERE n = ?');
 
+  /** Gives jobs that have become ready to claimers that wait for them; older ones of the stage go first, by a claim. */
+  const handOut = (jobs: readonly { key: number; stage: string }[], waiting: Waiting) => {
+    const ready: string[] = [];
+    const handed: Handed[] = [];
+    for (const { key, stage } of jobs) {
+      const until = waiting[stage];
+      if (until === undefined || isOlder.get(stage, key) !== undefined) ready.push(stage);
+      else {
+        token++;
+        handed.push({ key, stage, token, until, ...(hand.get(until, token, key) as { attempts: number }) });
+      }
+    }
+    return { ready, handed };
+  };
+
   return {
-    accept({ id, at, mid, blob, accepted, plan, jobs }: AcceptArgs): number | null {
+    accept({ id, at, mid, blob, accepted, plan, jobs, waiting }: AcceptArgs): Accepted | null {
       const state = jobs.length === 0 ? DONE : QUEUED;
       const row = addMessage.get(id, state, at, state === DONE ? at : null, mid, blob) as { n: number } | undefined;
       if (row === undefined) return null;
       addBody.run(row.n, accepted, plan);
+      const runnable: { key: number; stage: string }[] = [];
       for (let place = 0; place < jobs.length; place++) {
         const [stage, needs] = jobs[place]!;
-        addJob.run(first(row.n) + place, stage, needs === 0 ? READY : BLOCKED, needs);
+        const key = first(row.n) + place;
+        addJob.run(key, stage, needs === 0 ? READY : BLOCKED, needs);
+        if (needs === 0) runnable.push({ key, stage });
       }
-      return row.n;
+      return { n: row.n, ...handOut(runnable, waiting) };
     },
     refuse({ id, at, mid, record }: { id: string; at: number; mid: number | null; record: string }): null {
       refuse.run(id, at, mid, record);
@@ -145,20 +184,25 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
     },
     extend: ({ key, stage, token: held, until }: Proof & { until: number }): boolean =>
       extend.run(until, key, held, stage).changes === 1,
-    settle({ key, stage, token: held, verdict, deliveries, parts, at }: SettleArgs): Settled | null {
+    settle({ key, stage, token: held, verdict, deliveries, parts, at, waiting }: SettleArgs): Settled | null {
       const job = take.get(key, held, stage) as { attempts: number; error: string | null } | undefined;
       if (job === undefined) return null;
       const n = messageOf(key);
       keep.run(key, job.attempts, job.error, verdict);
       if (deliveries !== null) addDeliveries.run(n, deliveries);
       for (const part of parts) addPart.run(n, part);
-      const freed = unblock.all(first(n), last(n), 2 ** (key - first(n))) as { stage: string; state: number }[];
+      const freed = unblock.all(first(n), last(n), 2 ** (key - first(n))) as {
+        key: number;
+        stage: string;
+        state: number;
+      }[];
       const finished = freed.length === 0 && anyJob.get(first(n), last(n)) === undefined;
       if (finished) {
         finish.run(DONE, at, n);
         dropParts.run(n);
       }
-      return { ready: freed.filter((row) => row.state === READY).map((row) => row.stage), finished };
+      const runnable = freed.filter((row) => row.state === READY);
+      return { finished, ...handOut(runnable, waiting) };
     },
     fail({ key, stage, token: held, error, retryAt, deliveries }: FailArgs): boolean {
       const [state, due] = retryAt === null ? [DEAD, 0] : [WAITING, retryAt];

@@ -11,9 +11,10 @@ import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
 import { makeFolder } from './blob-io.ts';
+import { Claimers } from './queue-claimers.ts';
 import { type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
 import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, PLAN_MAX, type StoredPlan } from './queue-schema.ts';
-import type { AcceptArgs, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
+import type { AcceptArgs, Accepted, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
 import { snapshotDatabase } from './sqlite-snapshot.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
 
@@ -21,6 +22,8 @@ type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
 type Verdict = Parameters<Queue['settle']>[1];
 
 const REMEMBERED_MAX = 2_000;
+/** A job is given out with at least this share of its lease. */
+const LEASE_SHARE_MIN = 0.8;
 const ERROR_CHARACTERS_MAX = 2_000;
 const FORGET_AT_ONCE = 200;
 const SHOWN_AT_ONCE = 20;
@@ -34,6 +37,7 @@ export class EmbeddedQueue implements Queue {
   readonly #writer: SqliteWriter;
   #records!: QueueRecords;
   readonly #holdings = new Map<number, Holding>();
+  readonly #claimers = new Claimers();
   readonly #listeners = new Set<(stage: Stage) => void>();
 
   constructor(options: { folder: string; now: () => number }) {
@@ -64,18 +68,19 @@ export class EmbeddedQueue implements Queue {
       accepted,
       plan: JSON.stringify(places),
       jobs: places.map(([stage, needs]) => [stage, needs.reduce((mask, need) => mask + 2 ** need, 0)]),
+      waiting: this.#claimers.waiting(this.#now()),
     };
-    const n = await this.#writer.call<number | null>('accept', args, 'durable');
-    if (n === null) return;
+    const done = await this.#writer.call<Accepted | null>('accept', args, 'durable');
+    if (done === null) return;
     // A copy of its own, exactly as it would be read from the disk.
     if (plan.length > 0)
-      this.#remember(n, {
+      this.#remember(done.n, {
         message: JSON.parse(accepted) as AcceptedMessage,
         plan: places,
         verdicts: {},
         deliveries: [],
       });
-    for (const { stage, needs } of plan) if (needs.length === 0) this.#tell(stage);
+    this.#ready(done);
   }
 
   async refuse(message: RefusedMessage): Promise<void> {
@@ -86,23 +91,36 @@ export class EmbeddedQueue implements Queue {
 
   async claim(stage: Stage, options: { max: number; leaseMs: number; now: number }): Promise<Job[]> {
     const { max, leaseMs, now } = options;
-    const args: ClaimArgs = { stage, max, until: now + leaseMs, now };
-    const { token, jobs } = await this.#writer.call<Claimed>('claim', args, 'volatile');
     const claimed: Job[] = [];
-    for (const { key, attempts } of jobs) {
-      try {
-        const { message, verdicts, deliveries } = this.#holding(key);
-        const { queueId } = message;
-        const proof = `${key.toString(36)}.${token.toString(36)}`;
-        claimed.push({ queueId, stage, token: proof, attempt: attempts, message, verdicts, deliveries });
-      } catch (error) {
-        // One unreadable record must not stop the stage: it goes to the dead letters, where it can be seen.
-        const text = `the record is unreadable: ${asMailError(error).message}`;
-        const args: FailArgs = { key, stage, token, error: text, retryAt: null, deliveries: null };
-        await this.#writer.call('fail', args, 'volatile');
-      }
+    for (const { key, token, attempts, until } of this.#claimers.take(stage, options)) {
+      // What was handed over long ago, while nobody claimed, has little of its lease left.
+      const isFresh = until >= now + leaseMs * LEASE_SHARE_MIN;
+      const held = { key, stage, token, until: now + leaseMs };
+      if (isFresh || (await this.#writer.call<boolean>('extend', held, 'volatile')))
+        await this.#give(claimed, stage, key, token, attempts);
     }
+    const more = max - claimed.length;
+    if (more === 0 || (claimed.length > 0 && !this.#claimers.mustAsk(stage, now))) return claimed;
+    const args: ClaimArgs = { stage, max: more, until: now + leaseMs, now };
+    this.#claimers.asked(stage, now);
+    const { token, jobs } = await this.#writer.call<Claimed>('claim', args, 'volatile');
+    if (jobs.length === more) this.#claimers.mayHaveMore(stage);
+    for (const { key, attempts } of jobs) await this.#give(claimed, stage, key, token, attempts);
     return claimed;
+  }
+
+  async #give(claimed: Job[], stage: Stage, key: number, token: number, attempts: number): Promise<void> {
+    try {
+      const { message, verdicts, deliveries } = this.#holding(key);
+      const { queueId } = message;
+      const proof = `${key.toString(36)}.${token.toString(36)}`;
+      claimed.push({ queueId, stage, token: proof, attempt: attempts, message, verdicts, deliveries });
+    } catch (error) {
+      // One unreadable record must not stop the stage: it goes to the dead letters, where it can be seen.
+      const text = `the record is unreadable: ${asMailError(error).message}`;
+      const args: FailArgs = { key, stage, token, error: text, retryAt: null, deliveries: null };
+      await this.#writer.call('fail', args, 'volatile');
+    }
   }
 
   async extend(job: Claim, leaseUntil: number): Promise<boolean> {
@@ -121,6 +139,7 @@ export class EmbeddedQueue implements Queue {
       deliveries: deliveries.length === 0 ? null : JSON.stringify(deliveries),
       parts: blobsNamed(json),
       at: this.#now(),
+      waiting: this.#claimers.waiting(this.#now()),
     };
     const settled = await this.#writer.call<Settled | null>('settle', args, 'volatile');
     if (settled === null) return false;
@@ -131,7 +150,7 @@ export class EmbeddedQueue implements Queue {
       holding.verdicts = { ...holding.verdicts, [job.stage]: JSON.parse(json) as Verdict };
       this.#addDeliveries(holding, args.deliveries);
     }
-    for (const stage of settled.ready) this.#tell(stage as Stage);
+    this.#ready(settled);
     return true;
   }
 
@@ -247,8 +266,19 @@ export class EmbeddedQueue implements Queue {
     await snapshotDatabase(this.#file, path.join(destination, path.basename(this.#file)));
   }
 
-  /** A hint from a transaction that stands: what a listener does with it must not fail the call that caused it. */
+  #ready({ ready, handed }: Pick<Accepted, 'ready' | 'handed'>): void {
+    this.#claimers.hand(handed);
+    for (const { stage } of handed) this.#hint(stage as Stage);
+    for (const stage of ready) this.#tell(stage as Stage);
+  }
+
   #tell(stage: Stage): void {
+    this.#claimers.mayHaveMore(stage);
+    this.#hint(stage);
+  }
+
+  /** From a transaction that stands: what a listener does with it must not fail the call that caused it. */
+  #hint(stage: Stage): void {
     for (const listener of this.#listeners) queueMicrotask(() => listener(stage));
   }
 
