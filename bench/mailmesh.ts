@@ -75,7 +75,8 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
   if (options.nodeOptions !== undefined) more.NODE_OPTIONS = options.nodeOptions;
   const child = spawn(process.execPath, [COMMAND, 'start', '--json'], {
     env: serverEnvironment(dataDir, more),
-    stdio: ['ignore', 'pipe', log.fd],
+    // Over the channel it hears when this process ends, and ends too.
+    stdio: ['ignore', 'pipe', log.fd, 'ipc'],
   });
   const stdout = child.stdout!;
   const exited = once(child, 'exit');

@@ -12,6 +12,8 @@ import { deliveredTo, type System } from './system.ts';
 
 const CONNECTIONS = 8;
 const SAMPLE_MS = 200;
+/** Before the clock starts, for code to be compiled and caches to be filled. */
+const WARM_MS = 3_000;
 
 async function deliver(system: System, source: MessageSource, ms: number): Promise<Figure> {
   const users = deliveredTo(system);
@@ -38,6 +40,7 @@ async function run(system: System, { scale, sources }: Setting): Promise<Record<
   const sampler = setInterval(() => {
     if (own !== undefined) most = Math.max(most, residentBytes(system.roots[0]!));
   }, SAMPLE_MS);
+  await deliver(system, sources.small, Math.min(WARM_MS, scale.loadMs));
   if (own !== undefined) await loopDelayMs(own);
   const small = await deliver(system, sources.small, scale.loadMs);
   const delay = own === undefined ? 0 : await loopDelayMs(own);

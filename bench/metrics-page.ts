@@ -15,7 +15,7 @@ function page(port: number): Promise<string> {
   });
 }
 
-function valueOf(text: string, name: string): number {
+function gauge(text: string, name: string): number {
   const line = text.split('\n').find((one) => one.startsWith(`${name} `));
   if (line === undefined) throw new Error(`no ${name} at /metrics`);
   return Number(line.slice(name.length + 1));
@@ -27,6 +27,6 @@ function valueOf(text: string, name: string): number {
  */
 export async function loopDelayMs(port: number): Promise<number> {
   const text = await page(port);
-  const [p99, shortest] = ['p99', 'min'].map((what) => valueOf(text, `nodejs_eventloop_lag_${what}_seconds`));
+  const [p99, shortest] = ['p99', 'min'].map((what) => gauge(text, `nodejs_eventloop_lag_${what}_seconds`));
   return (p99! - shortest!) * 1000;
 }

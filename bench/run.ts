@@ -164,6 +164,13 @@ async function main(): Promise<void> {
     values.profile === undefined ? {} : { nodeOptions: `--cpu-prof --cpu-prof-dir=${resolve(values.profile)}` };
   const own = await startMailmesh({ ...server, ...profiling });
   const measured: Measured[] = [];
+  const stop = async (): Promise<void> => {
+    await peers?.stop();
+    await own.stop();
+    dns.close();
+  };
+  const interrupted = (): void => void stop().then(() => process.exit(130));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
     for (const measurement of measurements) {
       process.stderr.write(`${measurement.name} … `);
@@ -172,9 +179,8 @@ async function main(): Promise<void> {
       process.stderr.write(`${((performance.now() - since) / 1000).toFixed(0)} s\n`);
     }
   } finally {
-    await peers?.stop();
-    await own.stop();
-    dns.close();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
+    await stop();
   }
   const took = Math.round((performance.now() - begun) / 1000);
   console.log(`${machine}; the run took ${took} s\n\n${tableOf(measured)}\n\n${notesOf(measured)}`);
