@@ -19,7 +19,7 @@ export interface RestMeta {
   readonly rest?: string;
   readonly scope: ApiScope;
   readonly summary: string;
-  /** Name of the answer's schema in mixins/api-schemas.ts, and whether it is a page of them. */
+  /** Name of the answer's schema in mixins/rest/schemas.ts, and whether it is a page of them. */
   readonly answer?: string;
   readonly page?: boolean;
   /** 201 for what makes something; such calls take an Idempotency-Key. */
