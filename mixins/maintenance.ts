@@ -3,6 +3,7 @@
  * labels, and jobs of stages that nobody runs. Every step may be interrupted and repeated.
  */
 
+import { join } from 'node:path';
 import type { ServiceBroker } from 'moleculer';
 import { STAGE_TABLE, type StageSpec } from '../core/filter/stages.ts';
 import type { BlobRef } from '../core/mail/ids.ts';
@@ -83,7 +84,7 @@ export async function backup({ stores }: NodeContext, destination: string): Prom
   await stores.mail.backup(destination);
   await stores.blobs.backup(destination);
   await stores.samples.backup(destination);
-  await stores.models.backup(destination);
+  await stores.models.backup(join(destination, 'models'));
   return { destination, tookMs: Math.round(performance.now() - started) };
 }
 

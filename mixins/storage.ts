@@ -4,6 +4,7 @@
  */
 
 import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Config } from '../core/config/load.ts';
 import type { BlobStore } from '../core/ports/blob-store.ts';
 import type { Directory } from '../core/ports/directory.ts';
@@ -47,7 +48,7 @@ export async function openStores(config: Config, now: () => number): Promise<Sto
   const queue = new EmbeddedQueue({ folder, now });
   const search = new EmbeddedSearchStore({ folder });
   const samples = new EmbeddedSampleStore({ folder });
-  const models = new EmbeddedModelStore({ folder });
+  const models = new EmbeddedModelStore({ folder: join(folder, 'models') });
   const all = [directory, blobs, mail, queue, search, samples, models];
   // Each is waited for, also when another one fails: whatever opened is closed.
   const opened = await Promise.allSettled(all.map((store) => store.open()));

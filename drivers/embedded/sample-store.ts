@@ -10,7 +10,7 @@ import type { AccountId } from '../../core/mail/ids.ts';
 import type { Label, Sample, SampleFeatures, SampleStore, StoredLabel } from '../../core/ports/sample-store.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
 
-const FILE = 'samples.sqlite';
+const FILE = 'samples.db';
 const LABEL_COLUMNS =
   'l.seq, l.key, l.account, l.sample, l.label, l.source, l.sender, l.previous, l.score, l.model, l.schema, l.weight, l.at';
 

@@ -13,6 +13,9 @@ import type { Answer, Request, WorkerSetup } from './sqlite-worker.ts';
 /** `durable`: resolves after the fsync. `volatile`: survives the process, and power loss after 1 s. `scan`: reads only. */
 export type CallMode = 'durable' | 'volatile' | 'scan';
 
+/** Longest that a call without a sync waits for others; only when the call before went out less than that ago. */
+const GATHER_MS = 2;
+
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -28,7 +31,11 @@ export class SqliteWriter {
   #outgoing: Request[] = [];
   /** Calls that the worker has and has not answered. */
   #unanswered = 0;
-  #flushing = false;
+  /** A call that is waited for with a sync is among the outgoing ones. */
+  #urgent = false;
+  #soon = false;
+  #gathering: NodeJS.Timeout | undefined;
+  #flushedAt = 0;
   #broken: Error | undefined;
 
   /**
@@ -73,7 +80,9 @@ export class SqliteWriter {
         this.#worker!.postMessage([{ id, name, args, mode }], transfer);
         return;
       }
-      if (this.#outgoing.push({ id, name, args, mode }) === 1 && this.#unanswered === 0) this.#flushSoon();
+      this.#outgoing.push({ id, name, args, mode });
+      if (mode !== 'volatile') this.#urgent = true;
+      if (this.#unanswered === 0) this.#flushSoon();
     });
   }
 
@@ -102,21 +111,34 @@ export class SqliteWriter {
 
   /**
    * One message for all calls of this turn of the event loop, and, while the worker is busy, for all that come until it
-   * has answered: a message costs more than most calls, and what waits together is committed together.
+   * has answered: a message and a transaction cost more than most calls, and what waits together is committed together.
+   * Under load, calls that need no sync gather for GATHER_MS.
    */
   #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+    const restMs = this.#urgent ? 0 : this.#flushedAt + GATHER_MS - performance.now();
+    if (restMs <= 0) {
+      if (this.#soon) return;
+      this.#soon = true;
+      clearTimeout(this.#gathering);
+      this.#gathering = undefined;
+      setImmediate(() => {
+        this.#soon = false;
+        this.#flush();
+      });
+    } else if (!this.#soon) {
+      this.#gathering ??= setTimeout(() => {
+        this.#gathering = undefined;
+        if (this.#unanswered === 0) this.#flush();
+      }, restMs);
+    }
   }
 
   #flush(worker = this.#worker): void {
     if (this.#outgoing.length === 0) return;
     const requests = this.#outgoing;
     this.#outgoing = [];
+    this.#urgent = false;
+    this.#flushedAt = performance.now();
     this.#unanswered += requests.length;
     try {
       worker?.postMessage(requests);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Stage } from '../../core/filter/verdict.ts';
 import { MailError } from '../../core/mail/errors.ts';
+import { queueClaimersContract } from './queue-claimers.contract.ts';
 import {
   ALL,
   casesOf,
@@ -26,6 +27,7 @@ const TWO = plan(['authentication'], ['spam', 'authentication']);
 export function queueContract(driver: string, make: () => Promise<QueueFixture>): void {
   const it = casesOf(driver, make);
   queueOperatorContract(it);
+  queueClaimersContract(it);
 
   it('a new queue is empty', async (queue) => {
     assert.deepEqual(await claim(queue, 'spam'), []);
