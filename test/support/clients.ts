@@ -59,6 +59,7 @@ export async function messageIds(client: ImapFlow, mailbox: string): Promise<Map
   const found = new Map<number, string>();
   const lock = await client.getMailboxLock(mailbox);
   try {
+    await client.noop();
     if (client.mailbox === false || client.mailbox.exists === 0) return found;
     for await (const message of client.fetch('1:*', { uid: true, envelope: true }))
       found.set(message.uid, message.envelope?.messageId ?? '');
