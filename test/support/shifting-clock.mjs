@@ -1,6 +1,6 @@
 /**
  * Loaded before a server under test (`--import`): SIGUSR2 sets its clock back by an hour, as a wrong time server would.
- * Timers go on, since they follow the monotonic clock.
+ * Timers go on, since they follow the monotonic clock. It says so on standard error.
  */
 
 import { isMainThread } from 'node:worker_threads';
@@ -23,5 +23,6 @@ globalThis.Date = class extends RealDate {
 if (isMainThread) {
   process.on('SIGUSR2', () => {
     behindMs += HOUR_MS;
+    console.error('clock set back');
   });
 }
