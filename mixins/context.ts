@@ -6,6 +6,7 @@ import type { Config } from '../core/config/load.ts';
 import type { Authenticator } from '../core/sasl/authenticator.ts';
 import type { HintHub } from './hint-hub.ts';
 import type { Metrics } from './metrics.ts';
+import type { Intake } from './pace.ts';
 import type { Readiness } from './readiness.ts';
 import type { Stores } from './storage.ts';
 import type { TlsKeeper } from './tls-keeper.ts';
@@ -21,6 +22,7 @@ export interface NodeContext {
   readonly tls: TlsKeeper;
   readonly authenticator: Authenticator;
   readonly readiness: Readiness;
+  readonly intake: Intake;
   /** Resolves when the node is set up and listeners may accept. */
   readonly doorsOpen: Promise<void>;
   readonly now: () => number;

@@ -19,6 +19,7 @@ import { type FirstStart, firstStart } from './first-start.ts';
 import { HintHub } from './hint-hub.ts';
 import { createLog, errorFacts } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { Intake } from './pace.ts';
 import { type ListenerInfo, Readiness } from './readiness.ts';
 import { openStores } from './storage.ts';
 import { storeBlob } from './store-blob.ts';
@@ -95,6 +96,7 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
     tls,
     authenticator,
     readiness,
+    intake: new Intake(),
     doorsOpen,
     now,
   };

@@ -44,6 +44,7 @@ export function receiver(context: NodeContext, kind: SmtpKind): SmtpEnvironment 
     async custody(message) {
       await stores.queue.accept(message, deliveryPlan());
       metrics.accepted.inc({ protocol: kind });
+      context.intake.accepted(now());
     },
     refused(message) {
       metrics.refused.inc({ protocol: kind, reply: message.reply.slice(0, 3) });

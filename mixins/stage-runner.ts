@@ -11,6 +11,7 @@ import type { Verdict } from '../core/filter/verdict.ts';
 import { asMailError } from '../core/mail/errors.ts';
 import type { BlobStore } from '../core/ports/blob-store.ts';
 import type { Delivery, Job, Queue } from '../core/ports/queue.ts';
+import { PACE_MS, type Pace } from './pace.ts';
 
 /** A handler's result; delivery tells what it did for each recipient too, also when it then throws (see StageFailure). */
 export type RunResult = StageResult & { readonly deliveries?: readonly Delivery[] };
@@ -34,6 +35,7 @@ export interface RunnerOptions {
   readonly handler: RunHandler;
   /** Jobs in work at a time. */
   readonly concurrency: number;
+  readonly pace: Pace;
   readonly now: () => number;
   readonly random: () => number;
   readonly report: (event: string, facts: Record<string, unknown>) => void;
@@ -49,6 +51,8 @@ const CLAIM_MAX = 32;
 export class StageRunner {
   readonly #options: RunnerOptions;
   #running = 0;
+  /** Claimed together, so that a claim's cost is shared; started one by one as slots become free. */
+  readonly #claimed: { readonly job: Job; readonly at: number }[] = [];
   #claiming = false;
   #again = false;
   #stopped = false;
@@ -103,27 +107,49 @@ export class StageRunner {
     void this.#claim().finally(() => {
       this.#claiming = false;
       // Told between the last claim and here: nobody else would look before the next poll.
-      if (this.#again && this.#running < this.#options.concurrency) this.wake();
+      if (this.#again && this.#claimed.length === 0 && this.#running < this.#options.concurrency && !this.#isHeldBack())
+        this.wake();
       this.#checkIdle();
     });
   }
 
   async #claim(): Promise<void> {
-    const { spec, queue, concurrency, now, report } = this.#options;
+    const { spec, queue, concurrency, now, report, pace } = this.#options;
     try {
       while (this.#again && !this.#stopped) {
-        const max = Math.min(CLAIM_MAX, concurrency - this.#running);
-        if (max <= 0) return;
+        const allowed = pace.allowance(now());
+        if (allowed < 1) return this.#wakeWithin(PACE_MS);
+        if (this.#claimed.length > 0 || this.#running >= concurrency) return;
+        const max = Math.min(CLAIM_MAX, allowed);
         this.#again = false;
         const jobs = await queue.claim(spec.stage, { max, leaseMs: spec.deadlineMs + LEASE_MARGIN_MS, now: now() });
-        for (const job of jobs) void this.#run(job);
+        const at = now();
+        for (const job of jobs) {
+          pace.claimed(job.message.acceptedAt, at);
+          this.#claimed.push({ job, at });
+        }
         if (jobs.length === max) this.#again = true;
+        this.#startClaimed();
       }
       this.#wakeWithin(POLL_MS);
     } catch (error) {
       report('stage.claim-failed', { stage: spec.stage, detail: (error as Error).message });
       this.#wakeWithin(1_000);
     }
+  }
+
+  /** Starts what was claimed as far as there are slots. What has waited too long is left to its lease's end. */
+  #startClaimed(): void {
+    const { concurrency, now } = this.#options;
+    while (this.#running < concurrency && !this.#stopped) {
+      const next = this.#claimed.shift();
+      if (next === undefined) return;
+      if (Math.abs(now() - next.at) < LEASE_MARGIN_MS / 2) void this.#run(next.job);
+    }
+  }
+
+  #isHeldBack(): boolean {
+    return this.#options.pace.allowance(this.#options.now()) < 1;
   }
 
   /** One timer, for the earliest occasion; it is not pushed back by later ones. */
@@ -150,8 +176,9 @@ export class StageRunner {
       report('stage.settle-failed', { queueId: job.queueId, stage: spec.stage, detail: (error as Error).message });
     } finally {
       this.#running--;
-      // Only when a claim left work behind for want of slots: an empty claim costs as much as one that finds something.
-      if (this.#again) this.#pump();
+      this.#startClaimed();
+      // Only when a claim left work behind: an empty claim costs as much as one that finds something.
+      if (this.#again && this.#claimed.length === 0) this.#pump();
       this.#checkIdle();
     }
   }

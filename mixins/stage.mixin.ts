@@ -4,12 +4,13 @@ import type { ServiceBroker, ServiceSchema } from 'moleculer';
 import { stageSpec } from '../core/filter/stages.ts';
 import type { Stage } from '../core/filter/verdict.ts';
 import { contextOf, type NodeContext } from './context.ts';
+import { Pace } from './pace.ts';
 import { type RunHandler, StageRunner } from './stage-runner.ts';
 
 export function stageMixin(
   stage: Stage,
   makeHandler: (context: NodeContext, broker: ServiceBroker) => RunHandler | Promise<RunHandler>,
-  concurrency = 32,
+  concurrency: number,
 ): Partial<ServiceSchema> {
   return {
     async started() {
@@ -20,6 +21,7 @@ export function stageMixin(
         blobs: context.stores.blobs,
         handler: await makeHandler(context, this.broker),
         concurrency,
+        pace: new Pace(context.intake),
         now: context.now,
         random: Math.random,
         report: (event, facts) => context.log.warn(facts, event),

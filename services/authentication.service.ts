@@ -7,8 +7,11 @@ import { stageMixin } from '../mixins/stage.mixin.ts';
 export const service: ServiceSchema = {
   name: 'authentication',
   mixins: [
-    stageMixin('authentication', ({ stores, config }) =>
-      makeAuthenticationStage({ resolver: stores.resolver, hostname: config.hostname }),
+    stageMixin(
+      'authentication',
+      ({ stores, config }) => makeAuthenticationStage({ resolver: stores.resolver, hostname: config.hostname }),
+      // It waits for DNS most of the time.
+      32,
     ),
   ],
 };

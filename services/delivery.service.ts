@@ -6,5 +6,5 @@ import { stageMixin } from '../mixins/stage.mixin.ts';
 
 export const service: ServiceSchema = {
   name: 'delivery',
-  mixins: [stageMixin('delivery', (context, broker) => makeDeliverer(context, broker))],
+  mixins: [stageMixin('delivery', (context, broker) => makeDeliverer(context, broker), 16)],
 };

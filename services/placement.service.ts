@@ -6,5 +6,5 @@ import { stageMixin } from '../mixins/stage.mixin.ts';
 
 export const service: ServiceSchema = {
   name: 'placement',
-  mixins: [stageMixin('placement', makePlacementStage)],
+  mixins: [stageMixin('placement', makePlacementStage, 8)],
 };

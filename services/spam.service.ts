@@ -13,17 +13,21 @@ const REFRESH_MS = 5_000;
 export const service: ServiceSchema = {
   name: 'spam',
   mixins: [
-    stageMixin('spam', async ({ stores, config, now }, broker) => {
-      const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
-      await keeper.refresh();
-      Object.assign(broker.getLocalService('spam')!, { keeper });
-      return makeSpamStage({
-        model: () => keeper.current,
-        offsets: (account, sender) => stores.samples.counts(account, sender),
-        preferences: async (account) => (await stores.directory.account(account))?.spam ?? { allow: [], block: [] },
-        remember: (sample) => stores.samples.remember(sample),
-      });
-    }),
+    stageMixin(
+      'spam',
+      async ({ stores, config, now }, broker) => {
+        const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
+        await keeper.refresh();
+        Object.assign(broker.getLocalService('spam')!, { keeper });
+        return makeSpamStage({
+          model: () => keeper.current,
+          offsets: (account, sender) => stores.samples.counts(account, sender),
+          preferences: async (account) => (await stores.directory.account(account))?.spam ?? { allow: [], block: [] },
+          remember: (sample) => stores.samples.remember(sample),
+        });
+      },
+      4,
+    ),
   ],
   actions: {
     running: {
