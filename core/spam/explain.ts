@@ -29,10 +29,7 @@ export function explain(
 ): Reason[] {
   const sign = side === 'spam' ? 1 : -1;
   const reasons: Reason[] = [];
-  const offer = (logit: number, words: () => string): void => {
-    if (logit * sign <= 0) return;
-    if (reasons.length === max && reasons[max - 1]!.logit * sign >= logit * sign) return;
-    const text = words();
+  const offer = (logit: number, text: string): void => {
     if (reasons.some((reason) => reason.words === text)) return;
     let place = reasons.length;
     while (place > 0 && reasons[place - 1]!.logit * sign < logit * sign) place--;
@@ -45,11 +42,12 @@ export function explain(
     const factor = combiner.factors[group]!;
     for (let place = 0; place < extractor.counts[group]!; place++) {
       const bucket = list[place]!;
-      offer(factor * values[bucket]!, () => {
-        if (group === SIGNAL) return signalPhrase(bucket);
-        const origin = extractor.origin(group, place)!;
-        return phrase(origin.kind, origin.text);
-      });
+      const logit = factor * values[bucket]!;
+      // Most features are too weak: nothing is made for them.
+      const least = reasons.length === max ? reasons[max - 1]!.logit * sign : 0;
+      if (logit * sign <= least) continue;
+      const origin = group === SIGNAL ? null : extractor.origin(group, place)!;
+      offer(logit, origin === null ? signalPhrase(bucket) : phrase(origin.kind, origin.text));
     }
   }
   const patterns = pattern(combiner, result, side);

@@ -16,6 +16,8 @@ export class FeatureSet {
   readonly list: Uint32Array;
   count = 0;
   readonly #bitmap: Uint32Array;
+  /** One bit for each word of the bitmap that is not empty. */
+  readonly #summary: Uint32Array;
   readonly #shift: number;
   readonly #kinds: Uint8Array | null;
   readonly #starts: Int32Array | null;
@@ -26,6 +28,7 @@ export class FeatureSet {
   constructor(buckets: number, featuresMax: number, named: boolean) {
     this.list = new Uint32Array(featuresMax);
     this.#bitmap = new Uint32Array((buckets + 31) >>> 5);
+    this.#summary = new Uint32Array((this.#bitmap.length + 31) >>> 5);
     this.#shift = Math.clz32(buckets - 1);
     this.#kinds = named ? new Uint8Array(featuresMax) : null;
     this.#starts = named ? new Int32Array(featuresMax) : null;
@@ -34,6 +37,7 @@ export class FeatureSet {
 
   clear(): void {
     for (let i = 0; i < this.count; i++) this.#bitmap[this.list[i]! >>> 5] = 0;
+    this.#summary.fill(0);
     this.count = 0;
     this.#sources.length = 0;
   }
@@ -45,6 +49,7 @@ export class FeatureSet {
     const before = this.#bitmap[word]!;
     if ((before & bit) !== 0 || this.count === this.list.length) return;
     this.#bitmap[word] = before | bit;
+    if (before === 0) this.#summary[word >>> 5]! |= 1 << (word & 31);
     this.list[this.count++] = bucket;
   }
 
@@ -103,12 +108,13 @@ export class FeatureSet {
   /** Writes the buckets in ascending order. How many. */
   ascending(out: Uint32Array): number {
     const bitmap = this.#bitmap;
+    const summary = this.#summary;
     let count = 0;
-    for (let word = 0; word < bitmap.length; word++) {
-      let bits = bitmap[word]!;
-      while (bits !== 0) {
-        out[count++] = (word << 5) | (31 - Math.clz32(bits & -bits));
-        bits &= bits - 1;
+    for (let part = 0; part < summary.length; part++) {
+      for (let words = summary[part]!; words !== 0; words &= words - 1) {
+        const word = (part << 5) | (31 - Math.clz32(words & -words));
+        for (let bits = bitmap[word]!; bits !== 0; bits &= bits - 1)
+          out[count++] = (word << 5) | (31 - Math.clz32(bits & -bits));
       }
     }
     return count;

@@ -13,6 +13,8 @@ const SPAN = 2 ** 32;
 /** Two tables without columns take less than half of the room of one table with two. */
 const FTS = "content = '', contentless_delete = 1, detail = none, tokenize = 'trigram case_sensitive 1'";
 
+const HASH_BYTES = 8 * 1024 * 1024;
+
 const SCHEMA = `
   CREATE TABLE accounts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, mark INTEGER NOT NULL, next INTEGER NOT NULL,
     documents INTEGER NOT NULL) STRICT;
@@ -41,6 +43,8 @@ export interface CandidatesArgs {
 }
 
 function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
+  // More of a batch is sorted in memory before it is written: a quarter less work for each document.
+  db.exec(`INSERT INTO bodies (bodies, rank) VALUES ('hashsize', ${HASH_BYTES})`);
   const account = db.prepare('SELECT n, mark FROM accounts WHERE id = ?');
   const addAccount = db.prepare('INSERT INTO accounts VALUES (NULL, ?, 0, 0, 0) RETURNING n, mark');
   const next = db.prepare('UPDATE accounts SET next = next + 1, documents = documents + 1 WHERE n = ? RETURNING next');
