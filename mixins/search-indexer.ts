@@ -101,13 +101,23 @@ export class SearchIndexer {
       const documents: SearchDocument[] = [];
       for (const content of await mail.contents(account, ids, ['layout', 'size', 'structure'])) {
         if (content === undefined) continue;
-        documents.push(await this.#document(account, content));
+        documents.push(await this.#documentOrNone(account, content));
         await nextTurn();
         if (this.#stopped) return;
       }
       await search.index(documents, [{ account, mark: upTo }]);
       if (upTo === since || changed.length === 0) return;
       since = upTo;
+    }
+  }
+
+  /** A message that can't be read must not keep the others out of the index: it stays a candidate of every search. */
+  async #documentOrNone(account: AccountId, content: Content): Promise<SearchDocument> {
+    try {
+      return await this.#document(account, content);
+    } catch (error) {
+      this.#failed(error);
+      return { account, content: content.id as ContentId, header: '', body: '', truncated: true };
     }
   }
 

@@ -146,7 +146,7 @@ class SearchRun {
     const reader = async (): Promise<void> => {
       while (next < open.length) {
         const at = next++;
-        await this.#read(open[at]!, contents[at]);
+        await this.#readOrSkip(open[at]!, contents[at]);
         await this.#pace.step();
       }
     };
@@ -186,6 +186,20 @@ class SearchRun {
     for (let i = 0; i < near.length; i++) {
       const date = parseDateTime(envelopeDate(envelopes[i]?.envelope ?? NO_BYTES));
       if (date !== null) near[i]!.sentDay = startOfDay(date.seconds + date.offsetSeconds);
+    }
+  }
+
+  /** A message that can't be read is logged and has no text: the others are still found. */
+  async #readOrSkip(facts: Facts, content: Content | undefined): Promise<void> {
+    try {
+      await this.#read(facts, content);
+    } catch (thrown) {
+      const error = asMailError(thrown);
+      this.#session.log('imap.unreadable', { ...error.facts, error: error.message });
+      facts.found ??= new Map();
+      for (const key of this.#textKeys) if (!facts.found.has(key)) facts.found.set(key, false);
+      delete facts.fields;
+      delete facts.header;
     }
   }
 
