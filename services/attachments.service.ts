@@ -6,5 +6,5 @@ import { stageMixin } from '../mixins/stage.mixin.ts';
 
 export const service: ServiceSchema = {
   name: 'attachments',
-  mixins: [stageMixin('attachments', () => makeAttachmentsStage(), 4)],
+  mixins: [stageMixin('attachments', () => makeAttachmentsStage(), 8)],
 };

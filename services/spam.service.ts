@@ -26,7 +26,7 @@ export const service: ServiceSchema = {
           remember: (sample) => stores.samples.remember(sample),
         });
       },
-      4,
+      12,
     ),
   ],
   actions: {
