@@ -10,17 +10,25 @@ import { bodyText, foldedFields, foldedHeader } from '../core/mime/search-text.t
 import { decodeStructure } from '../core/mime/structure-code.ts';
 import type { Content } from '../core/ports/mail-store.ts';
 import type { SearchDocument } from '../core/ports/search-store.ts';
+import { Intake } from './pace.ts';
 import type { Stores } from './storage.ts';
 
 /** An account is caught up with after this much quiet, or when it has waited for LONGEST_MS. */
 const QUIET_MS = 2_000;
 const LONGEST_MS = 20_000;
-const BATCH = 200;
+const BATCH = 50;
 /** Characters of one document that are indexed; a longer one is always a candidate. */
 const BODY_CHARACTERS_MAX = 1024 * 1024;
 const ACCOUNTS_PAGE = 1_000;
 /** Of one document's work, before others get a turn. */
 const SLICE_MS = 5;
+
+/** A burst stops the indexing for at most this long. */
+const BURST_MS_MAX = 300_000;
+const BURST_CHECK_MS = 500;
+/** While mailboxes change, the indexing rests for this many times as long as it worked. */
+const REST_SHARE = 3;
+const REST_MS_MAX = 500;
 
 interface Waiting {
   readonly since: number;
@@ -35,6 +43,10 @@ export class SearchIndexer {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
   #stopped = false;
+  /** Commits of this process: indexing makes room for them. */
+  readonly #commits = new Intake();
+  #lastCommitAt = 0;
+  #awake: (() => void) | undefined;
 
   constructor(stores: Stores, now: () => number, failed: (error: unknown) => void) {
     this.#stores = stores;
@@ -45,6 +57,8 @@ export class SearchIndexer {
   /** Something of the account was committed. */
   changed(account: AccountId): void {
     const now = this.#now();
+    this.#commits.accepted(now);
+    this.#lastCommitAt = now;
     const waiting = this.#waiting.get(account);
     if (waiting === undefined) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
     else waiting.at = Math.min(now + QUIET_MS, waiting.since + LONGEST_MS);
@@ -68,7 +82,27 @@ export class SearchIndexer {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    this.#awake?.();
     await this.#working;
+  }
+
+  /** Called between two steps of work: waits while mail streams in, and rests while there is some. */
+  async #makeRoom(workedMs: number): Promise<void> {
+    const began = this.#now();
+    while (!this.#stopped && this.#commits.isBurst(this.#now()) && Math.abs(this.#now() - began) < BURST_MS_MAX)
+      await this.#sleep(BURST_CHECK_MS);
+    if (this.#now() - this.#lastCommitAt < QUIET_MS) await this.#sleep(Math.min(REST_MS_MAX, workedMs * REST_SHARE));
+  }
+
+  #sleep(ms: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#awake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #wake(): void {
@@ -101,11 +135,15 @@ export class SearchIndexer {
       const documents: SearchDocument[] = [];
       for (const content of await mail.contents(account, ids, ['layout', 'size', 'structure'])) {
         if (content === undefined) continue;
+        const began = performance.now();
         documents.push(await this.#documentOrNone(account, content));
         await nextTurn();
+        await this.#makeRoom(performance.now() - began);
         if (this.#stopped) return;
       }
+      const began = performance.now();
       await search.index(documents, [{ account, mark: upTo }]);
+      await this.#makeRoom(performance.now() - began);
       if (upTo === since || changed.length === 0) return;
       since = upTo;
     }
