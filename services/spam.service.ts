@@ -4,6 +4,7 @@ import type { ServiceSchema } from 'moleculer';
 import { makeSpamStage } from '../core/filter/spam.ts';
 import { contextOf } from '../mixins/context.ts';
 import { MODEL_ACTIVATED } from '../mixins/hints.ts';
+import { errorFacts } from '../mixins/log.ts';
 import { ModelKeeper } from '../mixins/model-keeper.ts';
 import { stageMixin } from '../mixins/stage.mixin.ts';
 
@@ -15,7 +16,7 @@ export const service: ServiceSchema = {
   mixins: [
     stageMixin(
       'spam',
-      async ({ stores, config, now }, broker) => {
+      async ({ stores, config, now, log }, broker) => {
         const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
         await keeper.refresh();
         Object.assign(broker.getLocalService('spam')!, { keeper });
@@ -23,7 +24,11 @@ export const service: ServiceSchema = {
           model: () => keeper.current,
           offsets: (account, sender) => stores.samples.counts(account, sender),
           preferences: async (account) => (await stores.directory.account(account))?.spam ?? { allow: [], block: [] },
-          remember: (sample) => stores.samples.remember(sample),
+          remember: (sample) => {
+            // Not waited for: features that are lost are made again from the message when somebody labels it.
+            stores.samples.remember(sample).catch((error: unknown) => log.warn(errorFacts(error), 'features.lost'));
+            return Promise.resolve();
+          },
         });
       },
       12,

@@ -34,6 +34,9 @@ export const refBytes = (ref: BlobRef): Buffer => Buffer.from(ref, 'hex');
 export const refText = (bytes: Uint8Array): BlobRef =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex') as BlobRef;
 
+/** The index is written behind: rows wait for others. */
+const GATHER_MS = 25;
+
 export class BlobIndex {
   readonly file: string;
   #writer: SqliteWriter;
@@ -53,7 +56,7 @@ export class BlobIndex {
   }
 
   #newWriter(): SqliteWriter {
-    return new SqliteWriter(this.file, new URL('./blob-index-worker.ts', import.meta.url));
+    return new SqliteWriter(this.file, new URL('./blob-index-worker.ts', import.meta.url), null, GATHER_MS);
   }
 
   /** The index can always be made again from the packs: one that SQLite can't read is set aside. */

@@ -11,6 +11,8 @@ import type { Label, Sample, SampleFeatures, SampleStore, StoredLabel } from '..
 import { SqliteWriter } from './sqlite-writer.ts';
 
 const FILE = 'samples.db';
+/** No message waits for its features to be kept. */
+const GATHER_MS = 25;
 const LABEL_COLUMNS =
   'l.seq, l.key, l.account, l.sample, l.label, l.source, l.sender, l.previous, l.score, l.model, l.schema, l.weight, l.at';
 
@@ -21,7 +23,12 @@ export class EmbeddedSampleStore implements SampleStore {
 
   constructor(options: { readonly folder: string }) {
     this.#folder = options.folder;
-    this.#writer = new SqliteWriter(join(options.folder, FILE), new URL('./sample-worker.ts', import.meta.url));
+    this.#writer = new SqliteWriter(
+      join(options.folder, FILE),
+      new URL('./sample-worker.ts', import.meta.url),
+      null,
+      GATHER_MS,
+    );
   }
 
   async open(): Promise<void> {

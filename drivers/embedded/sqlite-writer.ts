@@ -36,14 +36,17 @@ export class SqliteWriter {
   #soon = false;
   #gathering: NodeJS.Timeout | undefined;
   #flushedAt = 0;
+  readonly #gatherMs: number;
   #broken: Error | undefined;
 
   /**
    * @param file the database
    * @param module the worker-side module (a URL): exports `definition`, a `WorkerDefinition` of `sqlite-worker.ts`
    * @param options plain data for its `open`
+   * @param gatherMs under load, how long calls without a sync wait for others: more where nobody waits for the answer
    */
-  constructor(file: string, module: URL, options: unknown = null) {
+  constructor(file: string, module: URL, options: unknown = null, gatherMs = GATHER_MS) {
+    this.#gatherMs = gatherMs;
     this.#setup = { file, module: module.href, options };
   }
 
@@ -112,10 +115,10 @@ export class SqliteWriter {
   /**
    * One message for all calls of this turn of the event loop, and, while the worker is busy, for all that come until it
    * has answered: a message and a transaction cost more than most calls, and what waits together is committed together.
-   * Under load, calls that need no sync gather for GATHER_MS.
+   * Under load, calls that need no sync gather for a moment.
    */
   #flushSoon(): void {
-    const restMs = this.#urgent ? 0 : this.#flushedAt + GATHER_MS - performance.now();
+    const restMs = this.#urgent ? 0 : this.#flushedAt + this.#gatherMs - performance.now();
     if (restMs <= 0) {
       if (this.#soon) return;
       this.#soon = true;
