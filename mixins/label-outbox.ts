@@ -25,7 +25,8 @@ export async function withLabels(store: MailStoreReader, commit: Commit, now: nu
   const { account, ops, by, label } = commit;
   const roles = new Map((await store.mailboxes(account)).map((mailbox) => [mailbox.id, mailbox.role]));
   const operations: UserOperation[] = [];
-  for (const op of ops) {
+  // A label by the API says it all: the move that comes with it says nothing more.
+  for (const op of label === undefined ? ops : []) {
     if (!concernsSpam(op)) continue;
     const operation = await userOperation(store, account, roles, op);
     if (operation !== null) operations.push(operation);

@@ -2,7 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceBroker } from 'moleculer';
-import { STAGES } from '../../core/filter/verdict.ts';
+import { STAGES, STAGES } from '../../core/filter/verdict.ts';
+import type { QueueDepth } from '../../core/ports/queue.ts';
 import { contextOf, type NodeContext } from '../context.ts';
 import { sendJson } from './api-handler.ts';
 
@@ -10,6 +11,7 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void> | vo
 
 /** Queue depths are counted and stores measured at most this often, however often they are asked for. */
 const MEASURE_MS = 2_000;
+const EMPTY: Omit<QueueDepth, 'stage'> = { blocked: 0, ready: 0, running: 0, waiting: 0, dead: 0, oldestMs: 0 };
 
 const healthz: Handler = (_, res) => sendJson(res, 200, { status: 'alive' });
 
@@ -24,9 +26,10 @@ const readyz =
 async function measure({ stores, metrics, now, readiness }: NodeContext): Promise<void> {
   metrics.ready.set(readiness.ready ? 1 : 0);
   metrics.queueOldest.reset();
-  metrics.queueJobs.reset();
-  for (const stage of STAGES) metrics.queueOldest.set({ stage }, 0);
-  for (const { stage, oldestMs, ...counts } of await stores.queue.depth(now())) {
+  const depths = new Map((await stores.queue.depth(now())).map((depth) => [depth.stage, depth]));
+  // A stage that nothing waits for is shown with zeros, not left out.
+  for (const name of STAGES) {
+    const { stage, oldestMs, ...counts } = depths.get(name) ?? { ...EMPTY, stage: name };
     metrics.queueOldest.set({ stage }, oldestMs / 1000);
     for (const [state, count] of Object.entries(counts)) metrics.queueJobs.set({ stage, state }, count);
   }
