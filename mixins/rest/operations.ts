@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceBroker } from 'moleculer';
-import { STAGES, STAGES } from '../../core/filter/verdict.ts';
+import { STAGES } from '../../core/filter/verdict.ts';
 import type { QueueDepth } from '../../core/ports/queue.ts';
 import { contextOf, type NodeContext } from '../context.ts';
 import { sendJson } from './api-handler.ts';
@@ -25,7 +25,6 @@ const readyz =
 
 async function measure({ stores, metrics, now, readiness }: NodeContext): Promise<void> {
   metrics.ready.set(readiness.ready ? 1 : 0);
-  metrics.queueOldest.reset();
   const depths = new Map((await stores.queue.depth(now())).map((depth) => [depth.stage, depth]));
   // A stage that nothing waits for is shown with zeros, not left out.
   for (const name of STAGES) {
