@@ -45,11 +45,14 @@ export class SearchIndexer {
   #stopped = false;
   /** Commits of this process: indexing makes room for them. */
   readonly #commits = new Intake();
+  readonly #intake: Intake;
   #lastCommitAt = 0;
   #awake: (() => void) | undefined;
 
-  constructor(stores: Stores, now: () => number, failed: (error: unknown) => void) {
+  /** @param intake acceptances of this process: taking custody comes before indexing */
+  constructor(stores: Stores, intake: Intake, now: () => number, failed: (error: unknown) => void) {
     this.#stores = stores;
+    this.#intake = intake;
     this.#now = now;
     this.#failed = failed;
   }
@@ -89,9 +92,14 @@ export class SearchIndexer {
   /** Called between two steps of work: waits while mail streams in, and rests while there is some. */
   async #makeRoom(workedMs: number): Promise<void> {
     const began = this.#now();
-    while (!this.#stopped && this.#commits.isBurst(this.#now()) && Math.abs(this.#now() - began) < BURST_MS_MAX)
+    while (!this.#stopped && this.#isBusy() && Math.abs(this.#now() - began) < BURST_MS_MAX)
       await this.#sleep(BURST_CHECK_MS);
     if (this.#now() - this.#lastCommitAt < QUIET_MS) await this.#sleep(Math.min(REST_MS_MAX, workedMs * REST_SHARE));
+  }
+
+  #isBusy(): boolean {
+    const now = this.#now();
+    return this.#commits.isBurst(now) || this.#intake.isBurst(now);
   }
 
   #sleep(ms: number): Promise<void> {

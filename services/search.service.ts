@@ -15,9 +15,9 @@ export const service: ServiceSchema = {
     },
   },
   created() {
-    const { stores, now, log } = contextOf(this.broker);
+    const { stores, intake, now, log } = contextOf(this.broker);
     this.failed = (error: unknown) => log.warn(errorFacts(error), 'search.indexing-failed');
-    this.indexer = new SearchIndexer(stores, now, this.failed);
+    this.indexer = new SearchIndexer(stores, intake, now, this.failed);
   },
   started() {
     (this.indexer as SearchIndexer).catchUp().catch(this.failed);
