@@ -123,9 +123,9 @@ export class StageRunner {
         const max = Math.min(CLAIM_MAX, allowed);
         this.#again = false;
         const jobs = await queue.claim(spec.stage, { max, leaseMs: spec.deadlineMs + LEASE_MARGIN_MS, now: now() });
-        const at = now();
+        const at = performance.now();
         for (const job of jobs) {
-          pace.claimed(job.message.acceptedAt, at);
+          pace.claimed(job.message.acceptedAt, now());
           this.#claimed.push({ job, at });
         }
         if (jobs.length === max) this.#again = true;
@@ -140,11 +140,11 @@ export class StageRunner {
 
   /** Starts what was claimed as far as there are slots. What has waited too long is left to its lease's end. */
   #startClaimed(): void {
-    const { concurrency, now } = this.#options;
+    const { concurrency } = this.#options;
     while (this.#running < concurrency && !this.#stopped) {
       const next = this.#claimed.shift();
       if (next === undefined) return;
-      if (Math.abs(now() - next.at) < LEASE_MARGIN_MS / 2) void this.#run(next.job);
+      if (performance.now() - next.at < LEASE_MARGIN_MS / 2) void this.#run(next.job);
     }
   }
 
