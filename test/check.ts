@@ -5,8 +5,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 const ROOMS = ['core', 'drivers', 'mixins', 'services', 'bin', 'bench'];
@@ -16,9 +15,8 @@ interface Outcome {
   readonly output: string;
 }
 
-const { resolve } = createRequire(import.meta.url);
 /** A script of a package, by its path inside of it. */
-const inPackage = (name: string, path: string): string => join(dirname(resolve(`${name}/package.json`)), path);
+const inPackage = (path: string): string => join(root, 'node_modules', path);
 
 function node(script: string, ...args: readonly string[]): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
@@ -37,7 +35,7 @@ function rooms(): Outcome {
     { cwd: root },
   );
   const { ok, output } = node(
-    inPackage('dependency-cruiser', 'bin/dependency-cruise.mjs'),
+    inPackage('dependency-cruiser/bin/dependency-cruise.mjs'),
     ...['--config', '.dependency-cruiser.mjs', '--output-type', 'err-long', ...present, 'moleculer.config.ts'],
   );
   const read = Number(/(\d+) modules?/.exec(output)?.[1] ?? 0);
@@ -46,9 +44,9 @@ function rooms(): Outcome {
 }
 
 const PARTS: readonly (readonly [name: string, run: () => Outcome])[] = [
-  ['types', () => node(inPackage('typescript', 'bin/tsc'), '--noEmit')],
-  ['format and lint', () => node(inPackage('@biomejs/biome', 'bin/biome'), 'check', '--error-on-warnings')],
-  ['dead code', () => node(join(root, 'node_modules/knip/bin/knip.js'))],
+  ['types', () => node(inPackage('typescript/bin/tsc'), '--noEmit')],
+  ['format and lint', () => node(inPackage('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings')],
+  ['dead code', () => node(inPackage('knip/bin/knip.js'))],
   ['rooms', rooms],
   ['generated files', () => node(join(root, 'bin/generate.ts'), '--check')],
 ];

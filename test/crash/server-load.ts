@@ -8,7 +8,7 @@ import { LineClient } from '../support/line-client.ts';
 import type { Login, Server } from '../support/server.ts';
 
 /** One copy of a message, `account message-id`, and the mailbox where a MOVE that was answered left it. */
-export interface Promised {
+interface Promised {
   mailbox: string | undefined;
 }
 
@@ -27,7 +27,7 @@ export const copyName = (account: string, messageId: string): string => `${accou
 const SHARED_ATTACHMENT = createHash('sha512').update('attachment').digest('base64').repeat(600);
 
 /** A body that its own header vouches for; some carry the same attachment, which is then stored once. */
-export function loadMessage(messageId: string, random: () => number): string {
+function loadMessage(messageId: string, random: () => number): string {
   const lines = Array.from({ length: 1 + Math.floor(random() * 30) }, () => `.${random()} ${'text '.repeat(10)}`);
   const attachment =
     random() < 0.2
