@@ -36,6 +36,19 @@ class MailErrorRegenerator extends Errors.Regenerator {
   }
 }
 
+/**
+ * JSON makes plain objects of typed arrays, which commits carry as uids and bytes. Their memory is little-endian on every
+ * platform that is supported.
+ */
+const typedArray = (prefix: string, Type: typeof Uint8Array | typeof Uint32Array | typeof Float64Array) => ({
+  prefix,
+  check: (value: unknown) => value instanceof Type,
+  serialize: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+    Buffer.from(buffer, byteOffset, byteLength).toString('base64'),
+  // A copy of its own: pooled memory is not aligned.
+  deserialize: (text: string) => new Type(Uint8Array.from(Buffer.from(text, 'base64')).buffer),
+});
+
 /** @param nodeId names the node in the mesh */
 export const brokerOptions = (config: Config, nodeId: string): BrokerOptions => ({
   namespace: 'mailmesh',
@@ -45,7 +58,12 @@ export const brokerOptions = (config: Config, nodeId: string): BrokerOptions => 
     config.logLevel === 'trace' || config.logLevel === 'debug'
       ? { type: 'Console', options: { level: 'info' } }
       : false,
-  serializer: 'JSONExt',
+  serializer: {
+    type: 'JSONExt',
+    options: {
+      customs: [typedArray('U8', Uint8Array), typedArray('U32', Uint32Array), typedArray('F64', Float64Array)],
+    },
+  },
   requestTimeout: 10_000,
   retryPolicy: { enabled: false },
   circuitBreaker: { enabled: false },
