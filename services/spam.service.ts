@@ -6,6 +6,7 @@ import { contextOf } from '../mixins/context.ts';
 import { MODEL_ACTIVATED } from '../mixins/hints.ts';
 import { errorFacts } from '../mixins/log.ts';
 import { ModelKeeper } from '../mixins/model-keeper.ts';
+import { SpamThread } from '../mixins/spam-thread.ts';
 import { stageMixin } from '../mixins/stage.mixin.ts';
 
 /** A lost hint delays a new model by no more than this. */
@@ -20,7 +21,10 @@ export const service: ServiceSchema = {
         const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
         await keeper.refresh();
         Object.assign(broker.getLocalService('spam')!, { keeper });
+        const thread = new SpamThread((id) => stores.models.load(id));
+        Object.assign(broker.getLocalService('spam')!, { thread });
         return makeSpamStage({
+          analyse: (input, model) => thread.analyse(input, model),
           model: () => keeper.current,
           offsets: (account, sender) => stores.samples.counts(account, sender),
           preferences: async (account) => (await stores.directory.account(account))?.spam ?? { allow: [], block: [] },
@@ -67,7 +71,8 @@ export const service: ServiceSchema = {
     await this.refresh();
     this.timer = setInterval(() => void this.refresh(), REFRESH_MS).unref();
   },
-  stopped() {
+  async stopped() {
     clearInterval(this.timer as NodeJS.Timeout);
+    await (this.thread as SpamThread | undefined)?.close();
   },
 };

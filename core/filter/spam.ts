@@ -7,15 +7,13 @@
 import type { AccountId, ModelId } from '../mail/ids.ts';
 import type { SpamPreferences } from '../ports/directory.ts';
 import type { SampleFeatures } from '../ports/sample-store.ts';
+import { type Analysis, analyse, REASONS_MAX } from '../spam/analyse.ts';
 import type { Artefact } from '../spam/artefact.ts';
 import { authenticationFacts } from '../spam/authentication-facts.ts';
 import { type Decision, decide } from '../spam/decide.ts';
-import { explain } from '../spam/explain.ts';
-import { Extractor } from '../spam/extract.ts';
-import { score } from '../spam/model.ts';
+import { type ExtractInput, Extractor } from '../spam/extract.ts';
 import { listed, type SenderCounts } from '../spam/offset.ts';
 import { SCHEMA } from '../spam/schema.ts';
-import { senderKey } from '../spam/sender.ts';
 import { BYTES_MAX } from '../spam/view.ts';
 import type { StageContext, StageHandler, StageResult } from './stage.ts';
 
@@ -33,6 +31,8 @@ interface SpamStageDependencies {
   offsets(account: AccountId, sender: string): Promise<SenderCounts>;
   preferences(account: AccountId): Promise<SpamPreferences>;
   remember(sample: SampleFeatures): Promise<void>;
+  /** Runs core/spam/analyse.ts with the model; in this thread when not given. */
+  analyse?(input: ExtractInput, model: LoadedModel): Promise<Analysis>;
 }
 
 /** One recipient's verdict, for placement. */
@@ -61,13 +61,14 @@ export const decisionFor = (facts: Pick<SpamFacts, 'decision' | 'contrary'>, acc
 
 /** A verdict's facts stay small whatever the number of recipients. */
 const RECIPIENTS_LISTED_MAX = 60;
-const REASONS = 3;
 
 /** Which version decided, as people and header fields name it: `v12/abcdef12`. */
 const modelName = (model: Pick<LoadedModel, 'id' | 'version'>): string => `v${model.version}/${model.id.slice(0, 8)}`;
 
 export function makeSpamStage(dependencies: SpamStageDependencies): StageHandler {
-  const extractor = new Extractor();
+  const here = dependencies.analyse === undefined ? new Extractor() : null;
+  const find = (input: ExtractInput, model: LoadedModel): Promise<Analysis> | Analysis =>
+    here === null ? dependencies.analyse!(input, model) : analyse(here, model.artefact, input);
   return async (context) => {
     const { message } = context.job;
     const model = dependencies.model();
@@ -76,37 +77,28 @@ export function makeSpamStage(dependencies: SpamStageDependencies): StageHandler
       return { result: 'skipped', score: null, reasons, version: modelName(model), headers: [], facts: {} };
     }
     const bytes = await context.blobs.read(message.blob, 0, Math.min(message.size, BYTES_MAX));
-    return judgeMessage(context, bytes, model, extractor, dependencies);
+    const { envelope, client } = message;
+    const input: ExtractInput = {
+      bytes,
+      envelopeSender: envelope.sender,
+      helo: client.helo,
+      clientAddress: client.address,
+      tls: client.tls !== null,
+      authentication: authenticationFacts(context.job.verdicts.authentication),
+    };
+    return judgeMessage(context, input, model, await find(input, model), dependencies);
   };
 }
 
 async function judgeMessage(
   { job, now }: StageContext,
-  bytes: Uint8Array,
+  { authentication }: ExtractInput,
   model: LoadedModel,
-  extractor: Extractor,
+  { sender, senderKey: key, p, logit, logits, words, features }: Analysis,
   dependencies: SpamStageDependencies,
 ): Promise<StageResult> {
-  const { envelope, client, queueId } = job.message;
-  const { weights, combiner, thresholds } = model.artefact;
-  const authentication = authenticationFacts(job.verdicts.authentication);
-  extractor.extract({
-    bytes,
-    envelopeSender: envelope.sender,
-    helo: client.helo,
-    clientAddress: client.address,
-    tls: client.tls !== null,
-    authentication,
-  });
-  const { sender } = extractor;
-  const key = senderKey(sender);
-  const scored = score(weights, combiner, extractor);
-  // Everything that reads the extractor comes before the first wait: another message may use it then.
-  const features = extractor.encode();
-  const towards = (side: 'spam' | 'ham'): string[] =>
-    explain(extractor, weights, combiner, scored, side, REASONS).map((reason) => reason.words);
-  const words = { spam: towards('spam'), ham: towards('ham') };
-
+  const { envelope, queueId } = job.message;
+  const { thresholds } = model.artefact;
   await dependencies.remember({ key: queueId, schema: SCHEMA, features, at: now });
   const accounts = [...new Set(envelope.recipients.map((recipient) => recipient.account))];
   const forged = authentication?.dmarc === 'fail';
@@ -115,19 +107,19 @@ async function judgeMessage(
       const counts = await dependencies.offsets(account, key);
       const list = listed(await dependencies.preferences(account), sender);
       // RFC 7489 §3: whoever fails DMARC is not known to be the sender that the list names.
-      const decision = decide(scored.logit, thresholds.spam, counts, list === 'allow' && forged ? null : list);
+      const decision = decide(logit, thresholds.spam, counts, list === 'allow' && forged ? null : list);
       return { account, ...decision, score: round(decision.score) };
     }),
   );
-  const general = scored.p >= thresholds.spam ? 'spam' : 'ham';
+  const general = p >= thresholds.spam ? 'spam' : 'ham';
   const agreed = verdicts.every((one) => one.decision === verdicts[0]!.decision) ? verdicts[0]?.decision : undefined;
   const result = agreed ?? general;
   const personal = verdicts.length === 1 && verdicts[0]!.why !== 'model' ? [PERSONAL[verdicts[0]!.why][result]] : [];
-  const reasons = [...personal, ...words[result]].slice(0, REASONS);
-  const shown = verdicts.length === 1 ? verdicts[0]!.score : round(scored.p);
+  const reasons = [...personal, ...words[result]].slice(0, REASONS_MAX);
+  const shown = verdicts.length === 1 ? verdicts[0]!.score : round(p);
   const facts: SpamFacts = {
-    p: round(scored.p),
-    logits: Array.from(scored.logits, (logit) => Math.round(logit * 100) / 100),
+    p: round(p),
+    logits: logits.map((one) => Math.round(one * 100) / 100),
     senderKey: key,
     schema: SCHEMA,
     model: model.id,
