@@ -57,7 +57,16 @@ export class LineClient {
   /** Latin-1: a character is a byte. Resolves when the socket may take more. */
   async write(bytes: string | Uint8Array): Promise<void> {
     const taken = typeof bytes === 'string' ? this.socket.write(bytes, 'latin1') : this.socket.write(bytes);
-    if (!taken && !this.#ended) await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')]);
+    if (taken || this.#ended) return;
+    const given = new AbortController();
+    const { signal } = given;
+    try {
+      await Promise.race([once(this.socket, 'drain', { signal }), once(this.socket, 'close', { signal })]);
+    } catch {
+      // The connection broke: `ended` says so, and what came before can still be read.
+    } finally {
+      given.abort();
+    }
   }
 
   /** The next line without its CRLF; undefined when the connection has ended before it. */

@@ -9,6 +9,8 @@ import { LineClient } from './line-client.ts';
 import type { Login, Server } from './server.ts';
 
 const PAUSE_MS = 10;
+/** Of one SMTP connection; servers end those that ask for ever. */
+const COMMANDS_MAX = 1_000;
 
 export interface Probe {
   /** Ends it. Milliseconds that the slowest answer took, without this process's own lateness. */
@@ -20,8 +22,19 @@ export async function startProbe(server: Server, login: Login): Promise<Probe> {
   await imap.line();
   await imap.imap(`LOGIN ${login.address} ${login.password}`);
   await imap.imap('SELECT INBOX');
-  const smtp = await LineClient.open(server.ports.smtp!);
-  await smtp.reply();
+  const openSmtp = async (): Promise<LineClient> => {
+    const client = await LineClient.open(server.ports.smtp!);
+    await client.reply();
+    return client;
+  };
+  let smtp = await openSmtp();
+  let commands = 0;
+  const askSmtp = async (): Promise<void> => {
+    await smtp.smtp('RSET');
+    if (++commands % COMMANDS_MAX > 0) return;
+    smtp.close();
+    smtp = await openSmtp();
+  };
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
   let going = true;
@@ -34,7 +47,7 @@ export async function startProbe(server: Server, login: Login): Promise<Probe> {
       await after(PAUSE_MS);
     }
   };
-  const asking = Promise.all([ask(() => imap.imap('NOOP')), ask(() => smtp.smtp('RSET'))]);
+  const asking = Promise.all([ask(() => imap.imap('NOOP')), ask(askSmtp)]);
   return {
     async stop() {
       going = false;
