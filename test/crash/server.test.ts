@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
 import { mailmesh, mailmeshJson } from '../support/cli.ts';
 import { eventually, withImap } from '../support/clients.ts';
+import { rest } from '../support/rest.ts';
 import {
   COMMAND,
   type Login,
@@ -61,6 +62,21 @@ async function killStart(dataDir: string, afterMs: number): Promise<void> {
 }
 
 const queued = async (dataDir: string): Promise<readonly unknown[]> => mailmeshJson(dataDir, ['queue', 'list']);
+
+/** Every answered MOVE to Junk is one label, whenever the server died afterwards. */
+async function assertLabels(server: Server, dataDir: string, ledger: Ledger): Promise<void> {
+  const { secret: key } = await mailmeshJson<{ secret: string }>(dataDir, ['apikey', 'create', 'x', '--scope', 'read']);
+  const moved = [...ledger.promised.values()].filter(({ mailbox }) => mailbox === 'Junk').length;
+  const samples = await eventually('label of every move to Junk', async () => {
+    const page = await rest(server, '/v1/labels?limit=1000', { key });
+    const { items, cursor } = page.json<{ items: { sample: string; label: string }[]; cursor: string | null }>();
+    assert.ok(items.every(({ label }) => label === 'spam'));
+    // More than a page says enough.
+    return items.length >= moved || cursor !== null ? items.map(({ sample }) => sample) : undefined;
+  });
+  assert.equal(new Set(samples).size, samples.length, 'no move is a label twice');
+  assert.ok(samples.length <= moved + ledger.undecided.size);
+}
 
 function judge(ledger: Ledger, found: ReadonlyMap<string, readonly string[]>) {
   const lost = [...ledger.promised.keys()].filter((copy) => !found.has(copy));
@@ -145,6 +161,7 @@ test('kill -9 under load', { timeout: 900_000 }, async (t) => {
   );
   assert.deepEqual({ lost, doubled, strange, misplaced }, { lost: [], doubled: [], strange: [], misplaced: [] });
   assert.ok(ledger.promised.size > round, 'there was load');
+  await assertLabels(server, dataDir, ledger);
   const online = await mailmesh(dataDir, ['verify', '--json']);
   assert.equal(online.code, 0, online.out);
   assert.equal(await server.stop(), 0);
