@@ -15,7 +15,7 @@ import { DirectoryAuthenticator } from './authenticator.ts';
 import { attachContext, type NodeContext } from './context.ts';
 import { type ActionName, call, type Params, type Result } from './contracts.ts';
 import { findMessage } from './find-message.ts';
-import { type FirstStart, firstStart } from './first-start.ts';
+import { type FirstStart, firstStart, firstStartOver } from './first-start.ts';
 import { HintHub } from './hint-hub.ts';
 import { createLog, errorFacts } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -122,6 +122,7 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
       openDoors();
     }
     await started;
+    if (first !== null) await firstStartOver(config);
     readiness.set('services', true);
     metrics.ready.set(1);
     return {

@@ -35,14 +35,20 @@ test('a second process on the same data folder is refused', async () => {
   assert.match(await refusal(dataDir, {}), /data folder .* is in use by another process/);
 });
 
-test('a port in use is named with the option that moves it', async (t) => {
+test('a port in use is named, and a first start that failed of it has not used up the passwords', async (t) => {
   const folder = await newDataDir();
   t.after(() => removeDataDir(folder));
-  for (const listener of ['imaps', 'http']) {
-    const port = String(server.ports[listener]);
-    const line = await refusal(folder, { [`MAILMESH_${listener.toUpperCase()}_PORT`]: port });
-    assert.match(line, new RegExp(`port ${port} \\(${listener}\\) .*MAILMESH_${listener.toUpperCase()}_PORT`));
-  }
+  const port = String(server.ports.imaps);
+  const line = await refusal(folder, { MAILMESH_IMAPS_PORT: port });
+  assert.match(line, new RegExp(`port ${port} \\(imaps\\) .*MAILMESH_IMAPS_PORT`));
+  const second = await startServer(folder);
+  assert.equal(second.accounts.length, 2);
+  for (const login of second.accounts) await withImap(second, login, async () => undefined);
+  assert.equal(await second.stop(), 0);
+  const third = await startServer(folder);
+  assert.deepEqual(third.accounts, []);
+  for (const login of second.accounts) await withImap(third, login, async () => undefined);
+  assert.equal(await third.stop(), 0);
 });
 
 test('an unknown option and a wrong value are named, with what would be right', async () => {
