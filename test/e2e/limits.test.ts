@@ -33,8 +33,13 @@ before(async () => {
   });
   alice = server.accounts[0]!;
 });
-afterEach(() => {
+afterEach(async () => {
   for (const client of open.splice(0)) client.close();
+  // The next test needs the places of this one's connections.
+  await eventually('the connections to be gone', async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${server.ports.http}/metrics`)).text();
+    return /^mailmesh_connections\{.*\} [1-9]/m.test(metrics) ? undefined : true;
+  });
 });
 after(async () => {
   assert.equal(await server.stop(), 0);
