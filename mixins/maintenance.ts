@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import type { ServiceBroker } from 'moleculer';
 import { STAGE_TABLE, type StageSpec } from '../core/filter/stages.ts';
+import { asMailError } from '../core/mail/errors.ts';
 import type { BlobRef } from '../core/mail/ids.ts';
 import type { Damage } from '../core/ports/blob-store.ts';
 import { contextOf, type NodeContext } from './context.ts';
@@ -70,9 +71,19 @@ async function skipStage({ stores, now, log }: NodeContext, spec: StageSpec, abs
   }
 }
 
+/** Every store is looked at, whatever becomes of the others. The search index heals itself. */
 export async function verify({ stores }: NodeContext, repair: boolean): Promise<MaintenanceReport> {
   const damage: Damage[] = [];
-  for (const store of [stores.mail, stores.queue, stores.blobs]) damage.push(...(await store.verify(repair)));
+  const { mail, queue, blobs, directory, samples, models } = stores;
+  for (const [name, store] of Object.entries({ mail, queue, blobs, directory, samples, models })) {
+    try {
+      damage.push(...(await store.verify(repair)));
+    } catch (error) {
+      const { message, facts } = asMailError(error);
+      const detail = `not verified: ${facts.detail ?? message}`;
+      damage.push({ what: String(facts.file ?? `the ${name} store`), detail, repaired: false });
+    }
+  }
   return { problems: damage.length, repaired: damage.filter((one) => one.repaired).length, damage };
 }
 

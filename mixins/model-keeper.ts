@@ -31,6 +31,35 @@ export class ModelKeeper {
     return this.#current!;
   }
 
+  /**
+   * At the start. When the active model can't be read, that is reported, and the newest one that was active before and
+   * can be read is activated in its place: mail is judged by an older model rather than by none.
+   */
+  async open(report: (error: unknown) => void): Promise<void> {
+    try {
+      await this.refresh();
+    } catch (error) {
+      report(error);
+      await this.#replaceActive(report);
+      await this.refresh();
+    }
+  }
+
+  async #replaceActive(report: (error: unknown) => void): Promise<void> {
+    const why = `version ${(await this.#store.active())?.version} can not be read`;
+    for (const { id, state } of await this.#store.list()) {
+      if (state !== 'retired') continue;
+      try {
+        await this.#store.load(id);
+        await this.#store.activate(id, 'mailmesh', why, this.#now());
+        return;
+      } catch (error) {
+        report(error);
+      }
+    }
+    await this.#plantSeed();
+  }
+
   /** Takes up the active model; a store that has none gets the seed. True when it is another one than before. */
   async refresh(): Promise<boolean> {
     const active = (await this.#store.active()) ?? (await this.#plantSeed());

@@ -19,7 +19,7 @@ export const service: ServiceSchema = {
       'spam',
       async ({ stores, config, now, log }, broker) => {
         const keeper = new ModelKeeper(stores.models, config.spamThreshold, now);
-        await keeper.refresh();
+        await keeper.open((error) => log.error(errorFacts(error), 'model.unreadable'));
         Object.assign(broker.getLocalService('spam')!, { keeper });
         const thread = new SpamThread((id) => stores.models.load(id));
         Object.assign(broker.getLocalService('spam')!, { thread });

@@ -4,6 +4,7 @@
  */
 
 import type { AccountId } from '../mail/ids.ts';
+import type { Damage } from './blob-store.ts';
 
 /** A password as it is kept: never the password. Made and checked by `core/sasl/password.ts`. */
 export interface Credential {
@@ -115,5 +116,7 @@ export interface Directory {
   once(key: string, request: string, now: number): Promise<unknown | null | undefined>;
   finishOnce(key: string, answer: unknown): Promise<void>;
 
+  /** What is broken; nothing is repaired. */
+  verify(): Promise<readonly Damage[]>;
   backup(destination: string): Promise<void>;
 }

@@ -4,6 +4,7 @@
  */
 
 import type { ModelId } from '../mail/ids.ts';
+import type { Damage } from './blob-store.ts';
 
 export type ModelState = 'candidate' | 'active' | 'retired' | 'rejected';
 
@@ -55,5 +56,7 @@ export interface ModelStore {
   events(limit: number): Promise<readonly ModelEvent[]>;
   /** Deletes artefacts but for the active one, its parent and the newest `keep`. */
   prune(keep: number): Promise<number>;
+  /** What is broken; nothing is repaired. */
+  verify(): Promise<readonly Damage[]>;
   backup(destination: string): Promise<void>;
 }

@@ -4,6 +4,7 @@
  */
 
 import type { AccountId } from '../mail/ids.ts';
+import type { Damage } from './blob-store.ts';
 
 /** A message's features as they were when it was filtered. */
 export interface SampleFeatures {
@@ -81,5 +82,7 @@ export interface SampleStore {
     readonly lastSeq: number;
     readonly stored: number;
   }>;
+  /** What is broken; nothing is repaired. */
+  verify(): Promise<readonly Damage[]>;
   backup(destination: string): Promise<void>;
 }

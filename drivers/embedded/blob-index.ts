@@ -63,8 +63,11 @@ export class BlobIndex {
   async open(): Promise<void> {
     try {
       await this.#writer.open();
+      // Damage further in shows when it is read.
+      await this.packs();
     } catch (error) {
       if (!(error instanceof MailError) || !['CORRUPT', 'NOTADB'].includes(String(error.facts.result))) throw error;
+      await this.#writer.close();
       for (const suffix of ['-wal', '-shm']) fs.rmSync(this.file + suffix, { force: true });
       fs.renameSync(this.file, `${this.file}.broken`);
       this.#writer = this.#newWriter();

@@ -7,6 +7,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatementSync } from 'node:sqlite';
 import type { AccountId } from '../../core/mail/ids.ts';
+import type { Damage } from '../../core/ports/blob-store.ts';
 import type {
   Alias,
   ApiKey,
@@ -241,6 +242,10 @@ export class EmbeddedDirectory implements Directory {
   }
   finishOnce(key: string, answer: unknown): Promise<void> {
     return this.#writer.call('finishOnce', { key, answer: answer === undefined ? null : JSON.stringify(answer) });
+  }
+
+  verify(): Promise<readonly Damage[]> {
+    return this.#writer.integrity();
   }
 
   async backup(destination: string): Promise<void> {

@@ -6,7 +6,7 @@
 
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClientError, Fault } from '../../core/mail/errors.ts';
+import { ClientError, Fault, TemporaryError } from '../../core/mail/errors.ts';
 import type { AccountId, BlobRef, ContentId, MailboxId, ModSeq } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type {
@@ -240,9 +240,12 @@ async function shardCount(folder: string, wanted: number): Promise<number> {
     await writeMeta(folder, wanted);
     return wanted;
   }
-  const { shards } = JSON.parse(text) as { shards?: unknown };
-  if (typeof shards !== 'number' || !Number.isInteger(shards) || shards < 1)
-    throw new Fault(`${join(folder, META)} does not say the number of shards`);
+  const shards = Number(/^\{"shards":(\d{1,4})\}\s*$/.exec(text)?.[1] ?? 0);
+  if (shards < 1)
+    throw new TemporaryError('storeUnavailable', {
+      file: join(folder, META),
+      detail: 'it must hold {"shards":N}, with N the number of files mail-0.db, mail-1.db … beside it',
+    });
   return shards;
 }
 

@@ -9,6 +9,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import { ClientError, Fault, TemporaryError } from '../../core/mail/errors.ts';
 import { type ModelId, modelId } from '../../core/mail/ids.ts';
+import type { Damage } from '../../core/ports/blob-store.ts';
 import type { ModelEvent, ModelInfo, ModelState, ModelStore } from '../../core/ports/model-store.ts';
 
 interface Index {
@@ -59,8 +60,9 @@ export class EmbeddedModelStore implements ModelStore {
     return this.#change(async () => {
       const id = hashOf(artefact);
       const known = this.#find(id);
+      // Bytes that are damaged are put right by the way.
+      if (known === undefined || !(await this.#isSound(id))) await this.#write(id + SUFFIX, artefact);
       if (known !== undefined) return known;
-      await this.#write(id + SUFFIX, artefact);
       const model: ModelInfo = {
         id,
         version: this.#index.next,
@@ -89,6 +91,15 @@ export class EmbeddedModelStore implements ModelStore {
     }
     if (hashOf(bytes) !== id) throw new Fault('the model differs from its hash', { model: id });
     return bytes;
+  }
+
+  async #isSound(id: ModelId): Promise<boolean> {
+    try {
+      await this.load(id);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async active(): Promise<ModelInfo | undefined> {
@@ -150,6 +161,19 @@ export class EmbeddedModelStore implements ModelStore {
       for (const model of gone) await rm(join(this.#folder, model.id + SUFFIX), { force: true });
       return gone.length;
     });
+  }
+
+  async verify(): Promise<readonly Damage[]> {
+    const damage: Damage[] = [];
+    for (const { id, version } of this.#index.models) {
+      try {
+        await this.load(id);
+      } catch (error) {
+        const what = `${join(this.#folder, id + SUFFIX)} (model version ${version})`;
+        damage.push({ what, detail: (error as Error).message, repaired: false });
+      }
+    }
+    return damage;
   }
 
   backup(destination: string): Promise<void> {
@@ -223,12 +247,18 @@ async function writeSynced(folder: string, name: string, bytes: Uint8Array): Pro
   }
 }
 
+const unusable = (folder: string, detail: string): TemporaryError =>
+  new TemporaryError('storeUnavailable', {
+    file: join(folder, INDEX),
+    detail: `${detail}; without it the shipped model is used and learns again from the labels`,
+  });
+
 function parseIndex(text: string, folder: string): Index {
   try {
     const index = JSON.parse(text) as Index;
     if (index.format === 1 && Array.isArray(index.models) && Array.isArray(index.events)) return index;
-  } catch (error) {
-    throw new Fault('the index of models is broken', { file: join(folder, INDEX) }, error);
+  } catch {
+    throw unusable(folder, 'is broken');
   }
-  throw new Fault('the index of models is of another format', { file: join(folder, INDEX) });
+  throw unusable(folder, 'is of another format');
 }

@@ -7,6 +7,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatementSync } from 'node:sqlite';
 import type { AccountId } from '../../core/mail/ids.ts';
+import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Label, Sample, SampleFeatures, SampleStore, StoredLabel } from '../../core/ports/sample-store.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
 
@@ -125,6 +126,10 @@ export class EmbeddedSampleStore implements SampleStore {
       (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()) AS stored`).get();
     const { features, labels, lastSeq, stored } = row as Record<'features' | 'labels' | 'lastSeq' | 'stored', number>;
     return { features, labels, lastSeq, stored };
+  }
+
+  verify(): Promise<readonly Damage[]> {
+    return this.#writer.integrity();
   }
 
   async backup(destination: string): Promise<void> {

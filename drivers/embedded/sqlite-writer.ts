@@ -89,10 +89,17 @@ export class SqliteWriter {
     });
   }
 
-  /** Integrity of the file as SQLite sees it: one entry per problem. */
+  /** Integrity of the file as SQLite sees it: one entry per problem. A file too broken to be looked through is one. */
   async integrity(): Promise<Damage[]> {
-    const lines = await this.call<string[]>('integrity', null, 'scan');
-    return lines.map((detail) => ({ what: this.#setup.file, detail, repaired: false }));
+    const what = this.#setup.file;
+    try {
+      const lines = await this.call<string[]>('integrity', null, 'scan');
+      return lines.map((detail) => ({ what, detail, repaired: false }));
+    } catch (error) {
+      const { facts } = sqliteFailure(error, what);
+      if (facts.result !== 'CORRUPT' && facts.result !== 'NOTADB') throw error;
+      return [{ what, detail: String(facts.detail), repaired: false }];
+    }
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@ import type { ServiceBroker } from 'moleculer';
 import { STAGES } from '../../core/filter/verdict.ts';
 import type { QueueDepth } from '../../core/ports/queue.ts';
 import { contextOf, type NodeContext } from '../context.ts';
+import { errorFacts } from '../log.ts';
 import { sendJson } from './api-handler.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
@@ -23,8 +24,14 @@ const readyz =
     sendJson(res, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', waitingFor });
   };
 
-async function measure({ stores, metrics, now, readiness }: NodeContext): Promise<void> {
-  metrics.ready.set(readiness.ready ? 1 : 0);
+/** A store that can't be asked keeps its last figures; the others' are as important as ever. */
+async function measure(context: NodeContext): Promise<void> {
+  context.metrics.ready.set(context.readiness.ready ? 1 : 0);
+  for (const result of await Promise.allSettled([measureQueue(context), ...measureStores(context)]))
+    if (result.status === 'rejected') context.log.warn(errorFacts(result.reason), 'metrics.incomplete');
+}
+
+async function measureQueue({ stores, metrics, now }: NodeContext): Promise<void> {
   const depths = new Map((await stores.queue.depth(now())).map((depth) => [depth.stage, depth]));
   // A stage that nothing waits for is shown with zeros, not left out.
   for (const name of STAGES) {
@@ -32,19 +39,32 @@ async function measure({ stores, metrics, now, readiness }: NodeContext): Promis
     metrics.queueOldest.set({ stage }, oldestMs / 1000);
     for (const [state, count] of Object.entries(counts)) metrics.queueJobs.set({ stage, state }, count);
   }
-  const [blobs, mail, search, samples] = await Promise.all([
-    stores.blobs.stats(),
-    stores.mail.stats(),
-    stores.search.stats(),
-    stores.samples.stats(),
-  ]);
-  const sizes = { blobs: blobs.stored, mail: mail.stored, search: search.stored, samples: samples.stored };
-  for (const [store, bytes] of Object.entries(sizes)) metrics.storeSize.set({ store }, bytes);
-  metrics.storeItems.set({ store: 'blobs', kind: 'blobs' }, blobs.count);
-  metrics.storeItems.set({ store: 'mail', kind: 'accounts' }, mail.accounts);
-  metrics.storeItems.set({ store: 'mail', kind: 'messages' }, mail.messages);
-  metrics.storeItems.set({ store: 'search', kind: 'documents' }, search.documents);
-  metrics.storeItems.set({ store: 'samples', kind: 'labels' }, samples.labels);
+}
+
+function measureStores({ stores, metrics }: NodeContext): Promise<void>[] {
+  const measured = async (
+    store: 'blobs' | 'mail' | 'search' | 'samples',
+    items: () => Promise<{ readonly stored: number } & Readonly<Record<string, number>>>,
+  ): Promise<void> => {
+    const { stored, ...counts } = await items();
+    metrics.storeSize.set({ store }, stored);
+    for (const [kind, count] of Object.entries(counts)) metrics.storeItems.set({ store, kind }, count);
+  };
+  return [
+    measured('blobs', async () => {
+      const { stored, count } = await stores.blobs.stats();
+      return { stored, blobs: count };
+    }),
+    measured('mail', async () => {
+      const { stored, accounts, messages } = await stores.mail.stats();
+      return { stored, accounts, messages };
+    }),
+    measured('search', () => stores.search.stats()),
+    measured('samples', async () => {
+      const { stored, labels } = await stores.samples.stats();
+      return { stored, labels };
+    }),
+  ];
 }
 
 function metricsPage(broker: ServiceBroker): Handler {

@@ -24,7 +24,7 @@ import {
 import { randomFrom } from './kill.ts';
 import { copyName, isWhole, type Ledger, load, newLedger } from './server-load.ts';
 
-const SECONDS = Number(process.env.CRASH_SECONDS ?? 25);
+const SECONDS = Number(process.env.CRASH_SECONDS ?? 12);
 const ROUNDS_MIN = 6;
 const LOAD_MS_MAX = 1_500;
 const START_MS_MAX = 1_200;

@@ -159,3 +159,37 @@ test("a damaged database page is named with its file, and the other shard's acco
   assert.match(answer, /^x NO \[(SERVERBUG|UNAVAILABLE|CORRUPTION)\]/);
   reading.close();
 });
+
+test('certificate, model and indexes that are damaged are made anew; labels are not, and are named', {
+  timeout: 90_000,
+}, async (t) => {
+  const dataDir = await newDataDir();
+  let server = await startServer(dataDir);
+  t.after(async () => {
+    if (server.process.exitCode === null) await server.kill();
+    await removeDataDir(dataDir);
+  });
+  const alice = server.accounts[0]!;
+  await deliver(server, alice, 1);
+  await server.stop();
+  const [model] = (await readdir(join(dataDir, 'models'))).filter((name) => name.endsWith('.model'));
+  await overwrite(join(dataDir, 'models', model!), 1_000, randomBytes(100));
+  await overwrite(join(dataDir, 'tls', 'cert.pem'), 0, Buffer.from('garbage'));
+  for (const [name, pages] of [
+    ['search.db', [0]],
+    ['blobs.db', [1, 2, 3, 4]],
+    ['samples.db', [2, 3, 4, 5, 6, 7, 8]],
+  ] as const)
+    for (const page of pages) await overwrite(join(dataDir, name), page * 4096, randomBytes(4096));
+
+  server = await startServer(dataDir);
+  await deliver(server, alice, 2);
+  await withImap(server, alice, async (imap) => {
+    for (const uid of [1, 2])
+      assert.match((await fetchSource(imap, 'INBOX', uid)).toString(), new RegExp(`needle ${uid}`));
+  });
+  const { code, report } = await verify(dataDir);
+  assert.equal(code, 1);
+  assert.deepEqual([...new Set(report.damage.map(({ what }) => what))], [join(dataDir, 'samples.db')]);
+  assert.equal(await server.stop(), 0);
+});

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Fault } from '../../core/mail/errors.ts';
+import { Fault, TemporaryError } from '../../core/mail/errors.ts';
 import { EmbeddedModelStore } from '../../drivers/embedded/model-store.ts';
 import { artefact, idOf, modelStoreContract } from '../contract/model-store.contract.ts';
 
@@ -74,7 +74,11 @@ test('embedded model store: a broken index is named, not overwritten', async () 
     await store.put(artefact(1), INFO);
     await store.close();
     fs.writeFileSync(join(folder, 'index.json'), '{"format":1,"mod');
-    await assert.rejects(new EmbeddedModelStore({ folder }).open(), Fault);
+    await assert.rejects(new EmbeddedModelStore({ folder }).open(), (error) => {
+      assert.ok(error instanceof TemporaryError);
+      assert.equal(error.facts.file, join(folder, 'index.json'));
+      return true;
+    });
     assert.ok(fs.existsSync(join(folder, `${idOf(artefact(1))}.model`)));
   });
 });
