@@ -27,9 +27,11 @@ export class BlobReader {
   readonly #files: Descriptors;
   readonly #cache = new Map<string, Buffer>();
   #cacheBytes = 0;
-  #checked = new Set<BlobRef>();
+  /** Records whose checksum was right, and where: read again without a look into the index. */
+  #checked = new Map<BlobRef, Location>();
   readonly #tables = new Map<BlobRef, FileTable>();
   #cold = 0;
+  #last = { pack: 0, file: '' };
 
   constructor(folder: string, files: Descriptors) {
     this.#folder = folder;
@@ -44,6 +46,11 @@ export class BlobReader {
   /** A whole blob that is in memory anyway: known and read without a look into the index. */
   held(ref: BlobRef): Buffer | undefined {
     return this.#cached(ref);
+  }
+
+  /** Where a record is that was read before. It may have been moved since: then its pack is gone. */
+  place(ref: BlobRef): Location | undefined {
+    return this.#checked.get(ref);
   }
 
   /** Keeps a blob that was just put, since whoever put it reads it next. */
@@ -63,7 +70,7 @@ export class BlobReader {
   }
 
   #fromPack(ref: BlobRef, location: Location, start: number, end: number): Buffer | Promise<Buffer> {
-    const file = packFile(this.#folder, location.pack);
+    const file = this.#packFile(location.pack);
     const known = this.#checked.has(ref);
     const packed = (location.flags & FLAG_ZSTD) !== 0;
     const payloadAt = location.offset + RECORD_HEADER_BYTES;
@@ -80,6 +87,12 @@ export class BlobReader {
       this.#keep(ref, blob);
       return blob.subarray(start, end);
     });
+  }
+
+  /** Most reads go to the pack of the read before. */
+  #packFile(pack: number): string {
+    if (this.#last.pack !== pack) this.#last = { pack, file: packFile(this.#folder, pack) };
+    return this.#last.file;
   }
 
   /** Runs `use` on bytes of a file: at once where the page cache probably has them. */
@@ -103,8 +116,9 @@ export class BlobReader {
     if (header === undefined || header.ref !== ref) throw damaged('there is no record of it where it should be', facts);
     const payload = record.subarray(RECORD_HEADER_BYTES);
     if (zlib.crc32(payload) !== header.crc) throw damaged('checksum of the stored bytes differs', facts);
-    if (this.#checked.size >= CHECKED_MAX) this.#checked = new Set();
-    this.#checked.add(ref);
+    if (this.#checked.size >= CHECKED_MAX) this.#checked = new Map();
+    const { pack, offset, stored, size, flags } = location;
+    this.#checked.set(ref, { pack, offset, stored, size, flags });
     return payload;
   }
 

@@ -104,18 +104,20 @@ export class EmbeddedBlobStore implements BlobStore {
   }
 
   async read(ref: BlobRef, start: number, end: number): Promise<Uint8Array> {
-    const held = this.#parts.reader.held(ref);
+    const { reader, index } = this.#parts;
+    const held = reader.held(ref);
     if (held !== undefined && start >= 0 && start <= end && end <= held.length) return held.subarray(start, end);
     for (let attempt = 1; ; attempt++) {
-      const location = this.#parts.index.find(ref);
+      const location = reader.place(ref) ?? index.find(ref);
       if (location === undefined) throw new Fault('no such blob', { ref });
       if (!(start >= 0 && start <= end && end <= location.size))
         throw new Fault('bytes outside of the blob', { ref, start, end, size: location.size });
       try {
-        return await this.#parts.reader.read(ref, location, start, end);
+        return await reader.read(ref, location, start, end);
       } catch (error) {
-        // Compaction has moved it between the look into the index and the opening of the pack.
+        // Compaction has moved it since the place was looked up.
         if (errorCode(error) !== 'ENOENT' || attempt === 3) throw readError(error, ref);
+        reader.forget(ref);
       }
     }
   }
