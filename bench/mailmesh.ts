@@ -73,7 +73,7 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
   const log = await open(logFile, 'w');
   const more: Record<string, string> = { MAILMESH_INSECURE_AUTH: 'true', MAILMESH_RESOLVER_SERVERS: options.resolver };
   if (options.nodeOptions !== undefined) more.NODE_OPTIONS = options.nodeOptions;
-  const child = spawn(process.execPath, [COMMAND, 'start', '--json'], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', COMMAND, 'start', '--json'], {
     env: serverEnvironment(dataDir, more),
     // Over the channel it hears when this process ends, and ends too.
     stdio: ['ignore', 'pipe', log.fd, 'ipc'],

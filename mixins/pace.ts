@@ -4,11 +4,11 @@
  * so a lasting load can't make the queue grow without the stages doing what they can.
  */
 
-const WINDOW_MS = 250;
+const WINDOW_MS = 125;
 /** Accepted messages in a window from which on it is a burst: 120 a second. */
-const BURST = 30;
+const BURST = 15;
 /** What each stage still does meanwhile. */
-const HELD_BACK_PER_S = 80;
+const HELD_BACK_PER_S = 120;
 const AT_ONCE_MAX = 8;
 /** Mail is held back for no longer than this. */
 const HOLD_MS_MAX = 15_000;

@@ -30,7 +30,8 @@ const FRESH_MAX = 20_000;
 const BATCH_MAX = 1_000;
 const RETRY_MS = 500;
 
-export const refBytes = (ref: BlobRef): Buffer => Buffer.from(ref, 'hex');
+/** In memory of its own: a view of a pool would be sent to the worker with the whole pool. */
+export const refBytes = (ref: BlobRef): Uint8Array => Uint8Array.fromHex(ref);
 export const refText = (bytes: Uint8Array): BlobRef =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex') as BlobRef;
 

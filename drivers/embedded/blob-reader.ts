@@ -83,9 +83,10 @@ export class BlobReader {
     return this.#bytes(file, from, location.offset + location.stored - from, (record) => {
       const payload = known ? record : this.#check(ref, location, file, record);
       const blob = this.#unpack(ref, location, file, payload);
-      if (end - start === blob.length) return blob;
-      this.#keep(ref, blob);
-      return blob.subarray(start, end);
+      // A message that is read for the first time is read by the next stages too.
+      if (!known && blob.length <= HELD_BYTES_MAX) this.#keep(ref, blob);
+      else if (end - start < blob.length) this.#keep(ref, blob);
+      return end - start === blob.length ? blob : blob.subarray(start, end);
     });
   }
 

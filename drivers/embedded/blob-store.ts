@@ -27,7 +27,7 @@ import { EmbeddedBlobWriter } from './blob-writer.ts';
 const PACK_BYTES_MAX = 256 * 1024 * 1024;
 const DESCRIPTORS_MAX = 256;
 /** Smaller ones are read far more often than they are worth the time: zstd takes longer than all else of a read. */
-const COMPRESS_BYTES_MIN = 64 * 1024;
+const COMPRESS_BYTES_MIN = 128 * 1024;
 const ZSTD_FAST = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } };
 const compress = promisify(zlib.zstdCompress) as (bytes: Uint8Array, options: zlib.ZstdOptions) => Promise<Buffer>;
 

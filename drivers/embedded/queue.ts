@@ -64,7 +64,7 @@ export class EmbeddedQueue implements Queue {
       id: message.queueId,
       at: message.acceptedAt,
       mid: messageIdHash(message.messageId),
-      blob: Buffer.from(message.blob, 'hex'),
+      blob: Uint8Array.fromHex(message.blob),
       accepted,
       plan: JSON.stringify(places),
       jobs: places.map(([stage, needs]) => [stage, needs.reduce((mask, need) => mask + 2 ** need, 0)]),
@@ -73,8 +73,9 @@ export class EmbeddedQueue implements Queue {
     const done = await this.#writer.call<Accepted | null>('accept', args, 'durable');
     if (done === null) return;
     // A copy of its own, exactly as it would be read from the disk.
-    if (plan.length > 0)
-      this.#remember(done.n, {
+    // In a backlog the older ones are worked on first: they keep their places.
+    if (plan.length > 0 && this.#holdings.size < REMEMBERED_MAX)
+      this.#holdings.set(done.n, {
         message: JSON.parse(accepted) as AcceptedMessage,
         plan: places,
         verdicts: {},
@@ -328,11 +329,12 @@ function storedPlan(plan: readonly PlannedJob[]): StoredPlan {
   return stages.map((stage, place) => [stage, places[place]!]);
 }
 
-function blobsNamed(json: string): Buffer[] {
+/** Each in memory of its own: a view of a pool would be sent with the whole pool. */
+function blobsNamed(json: string): Uint8Array[] {
   const refs = new Set<string>();
   for (const match of json.matchAll(REFS)) {
     refs.add(match[1]!);
     if (refs.size === REFS_MAX) break;
   }
-  return [...refs].map((ref) => Buffer.from(ref, 'hex'));
+  return [...refs].map((ref) => Uint8Array.fromHex(ref));
 }

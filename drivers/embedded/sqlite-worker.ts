@@ -87,7 +87,7 @@ async function open(): Promise<null> {
   }
   db = new DatabaseSync(setup.file);
   db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA busy_timeout = 5000;
-    PRAGMA wal_autocheckpoint = 4096; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
+    PRAGMA wal_autocheckpoint = 4096; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
     PRAGMA journal_size_limit = 67108864; ${definition.pragmas ?? ''}`);
   const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number };
   if (version > definition.migrations.length)

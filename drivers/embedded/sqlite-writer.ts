@@ -63,7 +63,7 @@ export class SqliteWriter {
       await this.call('open', null, 'scan');
       this.reader = new DatabaseSync(this.#setup.file, { readOnly: true });
       // No mmap: its pages count as the process's memory, and a bad sector would be a SIGBUS instead of an error.
-      this.reader.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -8192');
+      this.reader.exec('PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4096');
     } catch (error) {
       this.#worker = undefined;
       await worker.terminate();

@@ -24,7 +24,8 @@ const NEGATIVE = new Set(['ENOTFOUND', 'ENODATA']);
 
 type Answer =
   | { readonly until: number; readonly records: unknown[] }
-  | { readonly until: number; readonly code: string };
+  /** The same error for all who ask: making one with its stack takes longer than the rest of a cached answer. */
+  | { readonly until: number; readonly error: Error };
 
 function dnsError(code: string, name: string, type: RecordType): Error {
   return Object.assign(new Error(`${type} ${name}: ${code}`), { code });
@@ -57,8 +58,8 @@ export class DnsResolver implements Resolver {
     const now = this.#options.now();
     const cached = this.#cache.get(key);
     if (cached !== undefined && cached.until > now) {
-      return 'code' in cached
-        ? Promise.reject(dnsError(cached.code, name, type))
+      return 'error' in cached
+        ? Promise.reject(cached.error)
         : Promise.resolve(structuredClone(cached.records));
     }
     if (now < this.#pausedUntil && now > this.#pausedUntil - PAUSE_MS - 1)
@@ -84,9 +85,13 @@ export class DnsResolver implements Resolver {
       return records;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'ESERVFAIL';
-      if (NEGATIVE.has(code)) this.#answered(key, { until: this.#options.now() + KEEP_NEGATIVE_MS, code });
-      else if (++this.#failures >= FAILURES_MAX) this.#pausedUntil = this.#options.now() + PAUSE_MS;
-      throw dnsError(NEGATIVE.has(code) || code === 'ETIMEOUT' ? code : 'ESERVFAIL', name, type);
+      if (NEGATIVE.has(code)) {
+        const none = dnsError(code, name, type);
+        this.#answered(key, { until: this.#options.now() + KEEP_NEGATIVE_MS, error: none });
+        throw none;
+      }
+      if (++this.#failures >= FAILURES_MAX) this.#pausedUntil = this.#options.now() + PAUSE_MS;
+      throw dnsError(code === 'ETIMEOUT' ? code : 'ESERVFAIL', name, type);
     } finally {
       clearTimeout(timer);
     }
