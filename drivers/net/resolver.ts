@@ -58,9 +58,7 @@ export class DnsResolver implements Resolver {
     const now = this.#options.now();
     const cached = this.#cache.get(key);
     if (cached !== undefined && cached.until > now) {
-      return 'error' in cached
-        ? Promise.reject(cached.error)
-        : Promise.resolve(structuredClone(cached.records));
+      return 'error' in cached ? Promise.reject(cached.error) : Promise.resolve(structuredClone(cached.records));
     }
     if (now < this.#pausedUntil && now > this.#pausedUntil - PAUSE_MS - 1)
       return Promise.reject(dnsError('ETIMEOUT', name, type));

@@ -159,7 +159,7 @@ export function blobStoreContract(driver: string, make: () => Promise<BlobStoreF
     assert.ok(stored >= 30_000 && stored < 40_000, `stored ${stored}`);
   });
   it('what compresses takes less room', async (store) => {
-    await store.put(sample(100_000, 1, false));
+    await store.put(sample(200_000, 1, false));
     const { bytes, stored } = await store.stats();
     assert.ok(stored < bytes * 0.7, `${stored} of ${bytes}`);
   });
