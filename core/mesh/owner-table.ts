@@ -4,7 +4,7 @@
  * the same nodes. An account is a slot (a small number) with its two hashes; a slot costs 14 bytes.
  */
 
-import { hashHigh, hashLow, type MeshNode, outranks, score } from './rendezvous.ts';
+import { hashHigh, hashLow, type Member, type MeshNode, memberOf, outranks, score } from './rendezvous.ts';
 
 /** Owner number of a slot that is empty, or of any slot while there is no node. */
 export const NOBODY = 0xffff;
@@ -13,13 +13,6 @@ const NODES_MAX = 0xffff;
 
 /** Told of each slot whose owner changed: numbers of the node before (or NOBODY) and of the node now. */
 export type Moved = (slot: number, from: number, to: number) => void;
-
-interface Member {
-  readonly id: string;
-  readonly weight: number;
-  readonly low: number;
-  readonly high: number;
-}
 
 export class OwnerTable {
   readonly #low: Int32Array;
@@ -67,7 +60,9 @@ export class OwnerTable {
   }
 
   /** A node that is here already with the same weight changes nothing. Its number. */
-  join({ id, weight = 1 }: MeshNode, moved?: Moved): number {
+  join(node: MeshNode, moved?: Moved): number {
+    const joined = memberOf(node);
+    const { id, weight } = joined;
     const known = this.#numbers.get(id);
     if (known !== undefined) {
       if (this.#members[known]!.weight === weight) return known;
@@ -76,7 +71,6 @@ export class OwnerTable {
     const free = this.#members.indexOf(undefined);
     const number = free < 0 ? this.#members.length : free;
     if (number >= NODES_MAX) throw new RangeError('too many nodes');
-    const joined: Member = { id, weight, low: hashLow(id), high: hashHigh(id) };
     this.#members[number] = joined;
     this.#numbers.set(id, number);
     this.#packed = pack(this.#members);

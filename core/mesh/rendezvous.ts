@@ -37,11 +37,14 @@ export function score(low: number, high: number, nodeLow: number, nodeHigh: numb
   return h ^ (h >>> 15);
 }
 
+interface Scored {
+  readonly score: number;
+  readonly weight: number;
+  readonly id: string;
+}
+
 /** Whether a score at a weight stands above another; equal standing is settled by the names of the nodes. */
-export function outranks(
-  first: { readonly score: number; readonly weight: number; readonly id: string },
-  second: { readonly score: number; readonly weight: number; readonly id: string },
-): boolean {
+export function outranks(first: Scored, second: Scored): boolean {
   if (first.weight === second.weight) {
     if (first.score !== second.score) return first.score > second.score;
   } else {
@@ -57,17 +60,51 @@ export function outranks(
  */
 const cost = (value: number, weight: number): number => -Math.log((value + 0x80000000 + 0.5) / 0x100000000) / weight;
 
+/** A node with what is computed of it once. */
+export interface Member {
+  readonly id: string;
+  readonly weight: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export const memberOf = ({ id, weight = 1 }: MeshNode): Member => ({
+  id,
+  weight,
+  low: hashLow(id),
+  high: hashHigh(id),
+});
+
+const scored = (low: number, high: number, { id, weight, low: nodeLow, high: nodeHigh }: Member): Scored => ({
+  id,
+  weight,
+  score: score(low, high, nodeLow, nodeHigh),
+});
+
 /** All nodes, the owner first, then who would own the account if those before were gone. */
 export function ranking(account: string, nodes: readonly MeshNode[]): readonly string[] {
   const low = hashLow(account);
   const high = hashHigh(account);
-  const scored = nodes.map(({ id, weight = 1 }) => ({
-    id,
-    weight,
-    score: score(low, high, hashLow(id), hashHigh(id)),
-  }));
-  return scored.sort((a, b) => (outranks(a, b) ? -1 : 1)).map(({ id }) => id);
+  const all = nodes.map((node) => scored(low, high, memberOf(node)));
+  return all.sort((a, b) => (outranks(a, b) ? -1 : 1)).map(({ id }) => id);
+}
+
+/** The first two of the ranking, or fewer where there are fewer nodes. */
+export function firstTwo(account: string, members: readonly Member[]): readonly string[] {
+  const low = hashLow(account);
+  const high = hashHigh(account);
+  let first: Scored | undefined;
+  let second: Scored | undefined;
+  for (const member of members) {
+    const one = scored(low, high, member);
+    if (first === undefined || outranks(one, first)) {
+      second = first;
+      first = one;
+    } else if (second === undefined || outranks(one, second)) second = one;
+  }
+  return [first, second].flatMap((one) => (one === undefined ? [] : [one.id]));
 }
 
 /** undefined where there is no node. Hashes every node's name: a path taken often keeps an `OwnerCache`. */
-export const ownerOf = (account: string, nodes: readonly MeshNode[]): string | undefined => ranking(account, nodes)[0];
+export const ownerOf = (account: string, nodes: readonly MeshNode[]): string | undefined =>
+  firstTwo(account, nodes.map(memberOf))[0];
