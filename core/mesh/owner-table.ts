@@ -22,7 +22,8 @@ export class OwnerTable {
   /** By number; a number is given again once its node has left. */
   readonly #members: (Member | undefined)[] = [];
   readonly #numbers = new Map<string, number>();
-  #packed = pack([]);
+  /** Made when it is needed: many nodes may come at once. */
+  #packed: Packed | undefined;
   /** Slots in use lie below. */
   #end = 0;
 
@@ -73,7 +74,7 @@ export class OwnerTable {
     if (number >= NODES_MAX) throw new RangeError('too many nodes');
     this.#members[number] = joined;
     this.#numbers.set(id, number);
-    this.#packed = pack(this.#members);
+    this.#packed = undefined;
     for (let slot = 0; slot < this.#end; slot++) {
       const value = score(this.#low[slot]!, this.#high[slot]!, joined.low, joined.high);
       const before = this.#owner[slot]!;
@@ -91,7 +92,7 @@ export class OwnerTable {
     if (number === undefined) return;
     this.#numbers.delete(id);
     this.#members[number] = undefined;
-    this.#packed = pack(this.#members);
+    this.#packed = undefined;
     for (let slot = 0; slot < this.#end; slot++) {
       if (this.#owner[slot] !== number) continue;
       this.#choose(slot);
@@ -102,6 +103,7 @@ export class OwnerTable {
   #choose(slot: number): void {
     const low = this.#low[slot]!;
     const high = this.#high[slot]!;
+    this.#packed ??= pack(this.#members);
     const { lows, highs, numbers, groups } = this.#packed;
     let owner = NOBODY;
     let best = 0;
@@ -126,7 +128,14 @@ export class OwnerTable {
 }
 
 /** The nodes that are here as columns, by weight and then by name: among equal weights only integers are compared. */
-function pack(members: readonly (Member | undefined)[]) {
+interface Packed {
+  readonly lows: Int32Array;
+  readonly highs: Int32Array;
+  readonly numbers: Uint16Array;
+  readonly groups: readonly { readonly from: number; readonly to: number }[];
+}
+
+function pack(members: readonly (Member | undefined)[]): Packed {
   const here = members.flatMap((member, number) => (member === undefined ? [] : [{ ...member, number }]));
   here.sort((a, b) => a.weight - b.weight || (a.id < b.id ? -1 : 1));
   const groups: { readonly from: number; to: number }[] = [];
