@@ -38,7 +38,7 @@ export interface ChildServer {
   readonly pid: number | undefined;
   /** On the same port with the same data. Resolves when it answers. */
   start(): Promise<void>;
-  /** SIGTERM, and wait for the end. The data stay until `close`. */
+  /** An orderly end, and wait for it. The data stay until `close`. */
   stop(): Promise<void>;
   /** SIGKILL, and wait for the end. */
   kill(): Promise<void>;
@@ -57,6 +57,8 @@ export interface ChildServerOptions {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
   args(port: number, dataDir: string): readonly string[];
+  /** What `stop` sends; SIGTERM unless told otherwise. */
+  readonly stopSignal?: 'SIGTERM' | 'SIGKILL';
   /** Resolves when the server on the port is of use; rejected, it is asked again. */
   ready(port: number): Promise<void>;
 }
@@ -99,7 +101,13 @@ export async function startChildServer(options: ChildServerOptions): Promise<Chi
   }
 }
 
-async function newChildServer({ name, command, args, ready }: ChildServerOptions): Promise<ChildServer> {
+async function newChildServer({
+  name,
+  command,
+  args,
+  ready,
+  stopSignal = 'SIGTERM',
+}: ChildServerOptions): Promise<ChildServer> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), `mailmesh-${name}-`));
   const [dataDir, log] = [join(folder, 'data'), join(folder, 'log')];
@@ -160,7 +168,7 @@ async function newChildServer({ name, command, args, ready }: ChildServerOptions
         await Promise.race([after(ASK_MS), exited]);
       }
     },
-    stop: () => end('SIGTERM'),
+    stop: () => end(stopSignal),
     kill: () => end('SIGKILL'),
     async restart(other) {
       await server.kill();

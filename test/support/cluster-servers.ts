@@ -118,6 +118,8 @@ export async function mongoServer({ standalone = false, args: more = [] }: Mongo
             ...(standalone ? ['--standalone'] : []),
             ...more,
           ],
+    // While it stops in good order, the stand-in says that its replica set has no members, which clients take for ever.
+    stopSignal: kind === 'mongod' ? 'SIGTERM' : 'SIGKILL',
     ready: kind === 'mongod' && !standalone ? mongodHello : mongoHello,
   });
   return Object.assign(server, { url: `mongodb://127.0.0.1:${server.port}`, own: true });
