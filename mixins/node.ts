@@ -44,6 +44,9 @@ export interface NodeOptions {
 }
 
 export interface Node {
+  /** Its name in the mesh. */
+  readonly id: string;
+  readonly services: readonly string[];
   /** Accounts made at this start with their passwords, which are kept nowhere; null when there were accounts already. */
   readonly firstStart: FirstStart | null;
   readonly listeners: readonly ListenerInfo[];
@@ -143,7 +146,7 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
     if (!offline && needsCertificate(services)) await tls.open(now());
     const support = [
       ...(context.hintBus === null ? ['hints'] : []),
-      'node',
+      ...(offline ? [] : ['node']),
       ...(offline || services.includes('gateway') ? [] : ['health']),
     ];
     const alone = offline && mesh.isShared ? services.filter((name) => name !== 'mailbox') : services;
@@ -169,6 +172,8 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
     await readiness.refresh();
     metrics.ready.set(readiness.ready ? 1 : 0);
     return {
+      id: broker.nodeID,
+      services,
       firstStart: first,
       listeners: readiness.listeners,
       broker,

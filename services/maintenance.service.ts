@@ -7,6 +7,7 @@ import { contextOf } from '../mixins/context.ts';
 import { Leader } from '../mixins/leader.ts';
 import { errorFacts } from '../mixins/log.ts';
 import { backup, collect, skipAbsentStages, stats, verify } from '../mixins/maintenance.ts';
+import { migrate } from '../mixins/migrate.ts';
 
 const COLLECT_MS = 60_000;
 const SWEEP_MS = 5_000;
@@ -25,6 +26,18 @@ export const service: ServiceSchema = {
       },
       { repair: { type: 'boolean', convert: true } },
       (params, context) => verify(context, params.repair),
+    ),
+    migrate: api(
+      'maintenance.migrate',
+      {
+        rest: 'POST /v1/maintenance/migrate',
+        scope: 'admin',
+        summary: 'Bring stored data to the format of this version',
+        answer: 'Report',
+        long: true,
+      },
+      {},
+      (_params, _context, ctx) => migrate(ctx.broker),
     ),
     backup: api(
       'maintenance.backup',
