@@ -11,10 +11,11 @@ import { everyBlob } from './blob-verify.ts';
 const AT_ONCE = 32;
 
 /** Every blob that was there before the call is in `copy`, an empty store, when this resolves. */
-export async function backupBlobs(parts: BlobParts, copy: BlobStore, destination: string): Promise<void> {
+export async function copyBlobs(parts: BlobParts, copy: BlobStore): Promise<void> {
   await copy.open();
   try {
-    if ((await copy.stats()).count > 0) throw new ClientError('conflict', { destination });
+    if ((await copy.stats()).count > 0)
+      throw new ClientError('conflict', { detail: 'the destination holds blobs already' });
     let running: Promise<unknown>[] = [];
     for await (const blob of everyBlob(parts)) {
       // One that was collected since it was listed was nobody's.

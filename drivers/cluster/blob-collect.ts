@@ -17,7 +17,7 @@ type Dying = Pick<BlobDocument, '_id' | 'stored' | 'file'>;
 const BATCH = 500;
 /** No upload takes as long: one this old was cut off. */
 const UPLOAD_MS_MAX = 86_400_000;
-const CURSOR = 'blobs.aged';
+const CURSOR = 'aged';
 
 export async function collectBlobs(parts: BlobParts, reader: BlobReader, options: Options): Promise<Collected> {
   const deadline = performance.now() + options.budgetMs;

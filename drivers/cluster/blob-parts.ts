@@ -8,8 +8,6 @@ import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 
-const BUCKET = 'blobs';
-
 /** A GridFS file that no blob names yet or any more. What is here is taken away in the end, unless its blob names it. */
 export interface UploadDocument extends Identified {
   /** `open` while it is written, `dropped` once it may only be deleted. */
@@ -41,16 +39,19 @@ export class BlobParts {
   readonly cache = new BlobCache();
   readonly now: () => number;
   readonly #mongo: Mongo;
+  readonly #name: string;
   #bucket: GridFSBucket | undefined;
 
-  constructor(mongo: Mongo, now: () => number) {
+  /** @param name the collection; the names of the others and of the GridFS bucket begin with it */
+  constructor(mongo: Mongo, name: string, now: () => number) {
     this.#mongo = mongo;
+    this.#name = name;
     this.now = now;
-    this.blobs = mongo.collection('blobs');
-    this.uploads = mongo.collection('uploads');
-    this.files = mongo.collection(`${BUCKET}.files`);
-    this.chunks = mongo.collection(`${BUCKET}.chunks`);
-    this.cursors = mongo.collection('cursors');
+    this.blobs = mongo.collection(name);
+    this.uploads = mongo.collection(`${name}.uploads`);
+    this.files = mongo.collection(`${name}.files`);
+    this.chunks = mongo.collection(`${name}.chunks`);
+    this.cursors = mongo.collection(`${name}.cursors`);
   }
 
   /** Safe to be called by many nodes at once. */
@@ -62,7 +63,7 @@ export class BlobParts {
   }
 
   get bucket(): GridFSBucket {
-    this.#bucket ??= new GridFSBucket(this.#mongo.db, { bucketName: BUCKET, chunkSizeBytes: CHUNK_BYTES });
+    this.#bucket ??= new GridFSBucket(this.#mongo.db, { bucketName: this.#name, chunkSizeBytes: CHUNK_BYTES });
     return this.#bucket;
   }
 
