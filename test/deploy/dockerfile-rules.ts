@@ -44,6 +44,7 @@ export function dockerfileProblems(root: string, dockerfile: string, dockerignor
   const tell = (problem: string): unknown => problems.push(`Dockerfile: ${problem}`);
   const instructions = parseDockerfile(dockerfile);
   checkNode(root, instructions, tell);
+  checkCache(instructions, imageEnvironment(dockerfile), tell);
   checkImage(root, lastStage(instructions), imageEnvironment(dockerfile), tell);
   problems.push(...contextProblems(root, dockerignore));
   return problems;
@@ -61,6 +62,20 @@ function checkNode(root: string, instructions: readonly Instruction[], tell: Tel
   const stamp = /const STAMP = '([^']+)'/.exec(readFileSync(join(root, 'bin/install.mjs'), 'utf8'))?.[1];
   if (!instructions.some(({ text }) => text.includes(`> node_modules/${stamp}`)))
     tell(`does not write ${stamp}, so a start would want to install`);
+}
+
+/** Node finds a compile cache only where it was filled, and only by the user who filled it. */
+function checkCache(
+  instructions: readonly Instruction[],
+  { NODE_COMPILE_CACHE: cache }: Readonly<Record<string, string>>,
+  tell: Tell,
+): void {
+  const warming = instructions.findIndex(({ text }) => text.includes(`NODE_COMPILE_CACHE=${cache} node `));
+  const user = instructions.slice(0, Math.max(warming, 0)).findLast(({ name }) => name === 'USER')?.text;
+  const runner = lastStage(instructions).find(({ name }) => name === 'USER')?.text;
+  if (user === undefined || user !== runner) tell(`fills no compile cache in ${cache} as user ${runner}`);
+  if (!instructions.some(({ text }) => text.includes(`--chown=${runner} ${cache} ${cache}`)))
+    tell(`does not give ${cache} to user ${runner}`);
 }
 
 function checkImage(

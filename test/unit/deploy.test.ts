@@ -156,6 +156,8 @@ test('each rule for the image finds what it is there for', () => {
   const cases: [from: string, to: string, expected: RegExp][] = [
     ['FROM node:26', 'FROM node:25', /which package.json pins/],
     ['.mailmesh-lock-sha256', '.stamp', /would want to install/],
+    ['USER 10001:10001\nRUN', 'USER 10002:10002\nRUN', /fills no compile cache/],
+    ['--chown=10001:10001 /cache', '/cache', /does not give \/cache/],
     ['USER 10001:10001', 'USER root', /not a number above 0/],
     ['MAILMESH_BIND', 'MAILMESH_BINDS', /no option MAILMESH_BINDS/],
     [' 8080', ' 8081', /exposes 8081[\s\S]*|does not expose 8080/],
