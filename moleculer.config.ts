@@ -131,7 +131,12 @@ export const brokerOptions = (config: Config, nodeId: string, transport: Transpo
   heartbeatTimeout: 5,
   tracking: { enabled: true, shutdownTimeout: config.drainTimeoutMs },
   // Preferring what is near is the strategy's doing: for sharded actions it would be wrong.
-  registry: { strategy: Nearest as never, preferLocal: false },
+  registry: {
+    strategy: Nearest as never,
+    preferLocal: false,
+    // Nodes that fell silent are looked for by mixins/mesh.ts.
+    discoverer: { type: 'Local', options: { disableHeartbeatChecks: true } } as never,
+  },
   metrics: false,
   tracing: false,
   errorRegenerator: new MailErrorRegenerator(),

@@ -9,7 +9,7 @@ import { OwnerCache } from '../core/mesh/owner-table.ts';
 
 /** Accounts whose node is remembered, for each service. */
 const ACCOUNTS_MAX = 20_000;
-/** The broker looks for nodes that fell silent only as often as they may be silent; that would double the time. */
+/** The broker would look for nodes that fell silent only as often as they may be silent: that doubles the time. */
 const CHECK_MS = 1_000;
 /** Letters of a process's random name that tell it from others of the same node. */
 const INSTANCE_LENGTH = 8;
@@ -21,13 +21,16 @@ interface Routing {
 
 /** Parts of the broker's registry that its types leave out. */
 interface Registry {
-  readonly nodes: { toArray(): readonly RegisteredNode[]; readonly localNode: RegisteredNode };
-  readonly discoverer: { sendLocalNodeInfo(): Promise<void>; checkRemoteNodes(): void };
+  readonly nodes: { toArray(): readonly RegisteredNode[]; disconnected(id: string, unexpected: boolean): void };
+  readonly discoverer: { sendLocalNodeInfo(): Promise<void> };
   regenerateLocalRawInfo(incSeq: boolean): void;
 }
 interface RegisteredNode {
   readonly id: string;
+  readonly local: boolean;
   readonly available: boolean;
+  /** Seconds of this process's life. */
+  readonly lastHeartbeatTime: number;
   readonly instanceID: string | null;
   readonly metadata: { readonly draining?: boolean } | null;
 }
@@ -44,13 +47,13 @@ export class Mesh {
   readonly #listeners = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #told = false;
+  #checkedAt = 0;
 
   constructor(broker: ServiceBroker, options: MeshOptions) {
     this.#broker = broker;
     this.#connected = options.connected;
     for (const event of ['$node.**', '$services.changed']) broker.localBus.on(event, () => this.#changed());
-    if (options.connected !== null)
-      this.#timer = setInterval(() => this.#registry.discoverer.checkRemoteNodes(), CHECK_MS).unref();
+    if (options.connected !== null) this.#timer = setInterval(() => this.#check(), CHECK_MS).unref();
   }
 
   /** Whether this node is one of several by design. */
@@ -106,6 +109,18 @@ export class Mesh {
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  /** When this process itself was held up, what the others said meanwhile has not been read yet. */
+  #check(): void {
+    const now = performance.now();
+    const late = now - this.#checkedAt > 2 * CHECK_MS;
+    this.#checkedAt = now;
+    if (late) return;
+    const { nodes } = this.#registry;
+    const silentS = this.#broker.options.heartbeatTimeout!;
+    for (const { id, local, available, lastHeartbeatTime } of nodes.toArray())
+      if (!local && available && process.uptime() - lastHeartbeatTime > silentS) nodes.disconnected(id, true);
   }
 
   get #registry(): Registry {
