@@ -164,9 +164,12 @@ export class Collection<T extends Identified> {
 
   /** Sums over all that match; an empty list where nothing does. `_id` is the value of `by`. */
   group<R extends { readonly _id: unknown }>(grouping: Grouping<T>, deadlineMs?: number): Promise<R[]> {
-    const { filter, by, sums, sort, limit } = grouping;
-    const fields = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, { $sum: sum }]));
-    const pipeline: Document[] = [{ $match: filter }, { $group: { _id: by, ...fields } }];
+    const { filter, by, sums, least = {}, sort, limit } = grouping;
+    const fields = [
+      ...Object.entries(sums).map(([name, sum]) => [name, { $sum: sum }]),
+      ...Object.entries(least).map(([name, value]) => [name, { $min: value }]),
+    ];
+    const pipeline: Document[] = [{ $match: filter }, { $group: { _id: by, ...Object.fromEntries(fields) } }];
     if (sort !== undefined) pipeline.push({ $sort: sort });
     if (limit !== undefined) pipeline.push({ $limit: limit });
     return within(

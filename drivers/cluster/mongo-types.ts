@@ -112,6 +112,8 @@ export interface Grouping<T> {
   readonly filter: Filter<T>;
   readonly by: Expression;
   readonly sums: { readonly [name: string]: Expression };
+  /** The least value of each expression. */
+  readonly least?: { readonly [name: string]: Expression };
   readonly sort?: { readonly [name: string]: 1 | -1 };
   readonly limit?: number;
 }
