@@ -1,89 +1,31 @@
 /**
- * Several nodes in this process with a real NATS between them, over the same stores: who is in charge, what happens to a
- * commit on its way when that changes, and that hints reach whoever watches. The stores are the embedded ones, which one
- * process may share; those of MongoDB have their turn in mesh.test.ts.
+ * Who is in charge of an account, what happens to a commit on its way when that changes, and that hints reach whoever
+ * watches: several nodes in this process with a real NATS between them (see mesh-world.ts).
  */
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { loadConfig } from '../../core/config/load.ts';
 import type { MailboxHint } from '../../core/mail/hints.ts';
 import type { AccountId, MailboxId } from '../../core/mail/ids.ts';
 import { LEASE } from '../../core/mesh/lease.ts';
 import type { Op } from '../../core/ports/mail-store.ts';
-import { NatsMessageBus } from '../../drivers/cluster/message-bus.ts';
-import { Nats } from '../../drivers/cluster/nats.ts';
 import { commit } from '../../mixins/commit.ts';
 import { call } from '../../mixins/contracts.ts';
-import { type Node, startNode } from '../../mixins/node.ts';
-import { openStores, type Stores } from '../../mixins/storage.ts';
+import type { Node } from '../../mixins/node.ts';
 import { contentInput, uids } from '../contract/mail-store-fixtures.ts';
 import { eventually } from '../support/clients.ts';
-import { type ClusterServer, natsServer, serversMissing } from '../support/cluster-servers.ts';
-import { newDataDir, removeDataDir } from '../support/server.ts';
+import { serversMissing } from '../support/cluster-servers.ts';
+import { allSee, MeshWorld, type WorldNode } from './mesh-world.ts';
 
 const skip = await serversMissing();
 const options = { skip };
 
-let server: ClusterServer;
-let dataDir: string;
-let stores: Stores;
-const nodes: Node[] = [];
-
-const environment = {
-  MAILMESH_MONGO_URL: 'mongodb://unused',
-  MAILMESH_NATS_URL: 'nats://unused',
-  MAILMESH_LOG_LEVEL: 'silent',
-  MAILMESH_DRAIN_TIMEOUT_MS: '2s',
-  MAILMESH_HTTP_PORT: 'off',
-};
-
-interface TestNode extends Node {
-  readonly nats: Nats;
-  /** Is gone without a word, as after a kill: what it holds stays held. */
-  vanish(): Promise<void>;
-}
-
-async function node(id: string, services: string): Promise<TestNode> {
-  const nats = new Nats({ url: server.url });
-  await nats.open();
-  const bus = new NatsMessageBus({ nats, failed: (error) => assert.fail(error as Error) });
-  const config = loadConfig({
-    ...environment,
-    MAILMESH_DATA_DIR: dataDir,
-    MAILMESH_NODE_ID: id,
-    MAILMESH_SERVICES: services,
-  });
-  const started = await startNode(config, {
-    roles: 'all',
-    stores: {
-      ...stores,
-      mesh: { bus, name: 'test', ping: () => Promise.resolve() },
-      close: () => nats.close(),
-    },
-  });
-  nodes.push(started);
-  return Object.assign(started, { nats, vanish: () => nats.close() });
-}
-
-const sees = (one: Node, service: string, count: number) =>
-  eventually(`${count} nodes with ${service} seen by ${one.id}`, () =>
-    one.context.mesh.nodesOf(service).length === count ? true : undefined,
-  );
+let world: MeshWorld;
 
 before(async () => {
-  if (skip !== false) return;
-  server = await natsServer();
-  dataDir = await newDataDir();
-  stores = await openStores(loadConfig({ MAILMESH_DATA_DIR: dataDir }), Date.now);
+  if (skip === false) world = await MeshWorld.open();
 });
-after(async () => {
-  if (skip !== false) return;
-  for (const one of nodes) await one.stop();
-  await stores.close();
-  await server.close();
-  await removeDataDir(dataDir);
-});
+after(() => world?.close());
 
 const inbox = 'inbox00000000000' as MailboxId;
 const archive = 'archive000000000' as MailboxId;
@@ -95,7 +37,7 @@ async function newAccount(): Promise<AccountId> {
     { id: inbox, name: 'INBOX', role: 'inbox' },
     { id: archive, name: 'Archive', role: 'archive' },
   ] as const;
-  await stores.mail.createAccount({ account, quotaBytes: null, quotaMessages: null, mailboxes });
+  await world.stores.mail.createAccount({ account, quotaBytes: null, quotaMessages: null, mailboxes });
   return account;
 }
 
@@ -110,19 +52,19 @@ const append = (): Op => ({
 const write = (through: Node, account: AccountId, ...ops: Op[]) =>
   commit(through.broker, { account, ops, session: 'test', by: 'user' });
 const ownerOf = async (account: AccountId): Promise<string | undefined> =>
-  (await stores.mail.holder(account))?.owner.split('/')[0];
+  (await world.stores.mail.holder(account))?.owner.split('/')[0];
 
-let edge: TestNode;
-let a: TestNode;
-let b: TestNode;
+let edge: WorldNode;
+let a: WorldNode;
+let b: WorldNode;
 
 test('nodes find each other without a list, and each account has one in charge whoever asks', options, async () => {
   [edge, a, b] = await Promise.all([
-    node('edge', 'nodes,maintenance'),
-    node('node-a', 'mailbox,search'),
-    node('node-b', 'mailbox'),
+    world.node('edge', 'nodes,maintenance'),
+    world.node('node-a', 'mailbox,search'),
+    world.node('node-b', 'mailbox'),
   ]);
-  await Promise.all([edge, a, b].map((one) => sees(one, 'mailbox', 2)));
+  await allSee([edge, a, b], 'mailbox', 2);
   const owners = new Set<string | undefined>();
   for (let i = 0; i < 20; i++) {
     const account = await newAccount();
@@ -131,7 +73,7 @@ test('nodes find each other without a list, and each account has one in charge w
     owners.add(owner);
     for (const through of [a, b, edge]) await write(through, account, append());
     assert.equal(await ownerOf(account), owner);
-    assert.equal((await stores.mail.account(account))?.usedMessages, 4);
+    assert.equal((await world.stores.mail.account(account))?.usedMessages, 4);
   }
   assert.deepEqual([...owners].sort(), ['node-a', 'node-b']);
 });
@@ -210,7 +152,7 @@ test('what comes in and is not ours is dropped and counted, and nothing else hap
     ((await a.context.metrics.packetsDropped.get()).values[0]?.value ?? 0) > before + 10 ? true : undefined,
   );
   await write(edge, account, append());
-  assert.equal((await stores.mail.account(account))?.usedMessages, 1);
+  assert.equal((await world.stores.mail.account(account))?.usedMessages, 1);
   stop();
 });
 
@@ -226,8 +168,8 @@ test('a node that comes takes its share over, and no commit fails meanwhile', op
       written++;
     }
   });
-  const c = await node('node-c', 'mailbox');
-  await Promise.all([edge, a, b].map((one) => sees(one, 'mailbox', 3)));
+  const c = await world.node('node-c', 'mailbox');
+  await allSee([edge, a, b], 'mailbox', 3);
   await Promise.all(accounts.map((account) => write(edge, account, append())));
   written += 60;
   stopped = true;
@@ -236,7 +178,7 @@ test('a node that comes takes its share over, and no commit fails meanwhile', op
   const moved = behind.filter((owner, i) => owner !== before[i]);
   assert.ok(moved.length > 8 && moved.length < 35, `${moved.length} of 60 moved`);
   assert.ok(moved.every((owner) => owner === 'node-c'));
-  const states = await Promise.all(accounts.map((account) => stores.mail.account(account)));
+  const states = await Promise.all(accounts.map((account) => world.stores.mail.account(account)));
   assert.equal(
     states.reduce((sum, state) => sum + state!.usedMessages, 0),
     written,
@@ -251,8 +193,7 @@ test('a node that comes takes its share over, and no commit fails meanwhile', op
       slowest = Math.max(slowest, performance.now() - began);
     }
   });
-  await c.stop();
-  nodes.splice(nodes.indexOf(c), 1);
+  await world.stop(c);
   gone = true;
   await Promise.all(more);
   assert.ok(slowest < 1_500, `a commit took ${slowest} ms`);
@@ -263,8 +204,8 @@ test(
   'accounts of a node that is gone without a word are served within 10 s, and nothing is doubled',
   options,
   async () => {
-    const c = await node('node-c', 'mailbox');
-    await Promise.all([edge, a, b].map((one) => sees(one, 'mailbox', 3)));
+    const c = await world.node('node-c', 'mailbox');
+    await allSee([edge, a, b], 'mailbox', 3);
     const accounts = await Promise.all(Array.from({ length: 30 }, newAccount));
     await Promise.all(accounts.map((account) => write(edge, account, append())));
     const theirs: AccountId[] = [];
@@ -282,11 +223,10 @@ test(
     assert.ok(tookMs < 10_000, `took ${tookMs} ms`);
     assert.ok(tookMs > LEASE.ttlMs / 4);
     for (const account of theirs) {
-      const total = (await stores.mail.mailboxes(account)).find(({ id }) => id === archive)?.total;
+      const total = (await world.stores.mail.mailboxes(account)).find(({ id }) => id === archive)?.total;
       assert.equal(total, 1);
     }
-    nodes.splice(nodes.indexOf(c), 1);
-    await c.stop();
+    await world.stop(c);
   },
 );
 
@@ -294,12 +234,12 @@ test(
   'while NATS is away a node that writes mailboxes is ready, one that does not is not; then all goes on',
   options,
   async () => {
-    const front = await node('front', 'gateway,nodes');
+    const front = await world.node('front', 'gateway,nodes');
     await eventually('a ready node', async () => {
       await front.context.readiness.refresh();
       return front.context.readiness.ready ? true : undefined;
     });
-    await server.stop();
+    await world.server.stop();
     await eventually('a node that says that it is not ready', async () => {
       await front.context.readiness.refresh();
       return front.context.readiness.ready ? undefined : true;
@@ -308,13 +248,13 @@ test(
     assert.ok(a.context.readiness.ready);
     const account = await newAccount();
     const written = write(a, account, append());
-    await server.start();
+    await world.server.start();
     await written;
     await eventually('the mesh again', async () => {
       await front.context.readiness.refresh();
       return front.context.readiness.ready ? true : undefined;
     });
     await write(edge, account, append());
-    assert.equal((await stores.mail.account(account))?.usedMessages, 2);
+    assert.equal((await world.stores.mail.account(account))?.usedMessages, 2);
   },
 );
