@@ -45,42 +45,42 @@ async function buryDying(
     if (kept.length > 0) await blobs.updateMany({ _id: { $in: kept }, state: 'dying' }, { $set: { state: 'live' } });
     const lost = dying.filter((row) => !live.has(row._id));
     const gone = [
-      ...(await buryInline(
+      await buryInline(
         parts,
         lost.filter((row) => row.file === undefined),
-      )),
-      ...(await buryLarge(
+      ),
+      await buryLarge(
         parts,
         lost.filter((row) => row.file !== undefined),
-      )),
+      ),
     ];
-    for (const row of gone) {
-      reader.forget(row._id);
-      collected.blobs++;
-      collected.bytes += row.stored;
+    for (const { blobs: count, bytes } of gone) {
+      collected.blobs += count;
+      collected.bytes += bytes;
     }
+    for (const row of lost) reader.forget(row._id);
   } while (!isOver());
   return collected;
 }
 
-/** @returns those that were still dying */
-async function buryInline({ blobs }: BlobParts, dying: readonly Dying[]): Promise<readonly Dying[]> {
-  if (dying.length === 0) return [];
-  const _id = { $in: dying.map((row) => row._id) };
-  if ((await blobs.deleteMany({ _id, state: 'dying' })) === dying.length) return dying;
-  const left = new Set((await blobs.find({ filter: { _id }, fields: ['_id'] })).map((row) => row._id));
-  return dying.filter((row) => !left.has(row._id));
+async function buryInline({ blobs }: BlobParts, dying: readonly Dying[]): Promise<Collected> {
+  if (dying.length === 0) return { blobs: 0, bytes: 0 };
+  const deleted = await blobs.deleteMany({ _id: { $in: dying.map((row) => row._id) }, state: 'dying' });
+  // Where others were put or deleted meanwhile, nobody says which: their share of the bytes is taken off.
+  const bytes = dying.reduce((sum, row) => sum + row.stored, 0);
+  return { blobs: deleted, bytes: Math.round((bytes * deleted) / dying.length) };
 }
 
-async function buryLarge(parts: BlobParts, dying: readonly Dying[]): Promise<readonly Dying[]> {
+async function buryLarge(parts: BlobParts, dying: readonly Dying[]): Promise<Collected> {
   const { blobs, uploads, now } = parts;
-  const gone: Dying[] = [];
+  const gone = { blobs: 0, bytes: 0 };
   for (const row of dying) {
     const file = row.file!;
     const announced = await uploads.insertOne({ _id: file, state: 'dropped', at: now(), ref: row._id });
     if (await blobs.deleteOne({ _id: row._id, state: 'dying', file })) {
       await parts.dropFile(file);
-      gone.push(row);
+      gone.blobs++;
+      gone.bytes += row.stored;
     } else if (announced && (await namesFile(parts, row._id, file))) await uploads.deleteOne({ _id: file });
   }
   return gone;

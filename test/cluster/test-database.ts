@@ -1,7 +1,7 @@
 /** Databases for a test file: one server, own or given, and a database of its own for each test. */
 
 import { Mongo } from '../../drivers/cluster/mongo.ts';
-import { mongoServer, serversMissing, withDatabase } from '../support/cluster-servers.ts';
+import { type ClusterServer, mongoServer, serversMissing, withDatabase } from '../support/cluster-servers.ts';
 
 export interface TestDatabase {
   readonly url: string;
@@ -15,6 +15,7 @@ export interface TestDatabase {
 interface TestDatabases {
   /** Why there is no server. */
   readonly skip: string | false;
+  readonly server: ClusterServer | undefined;
   database(): TestDatabase;
   end(): Promise<void>;
 }
@@ -26,6 +27,7 @@ export async function testDatabases(prefix: string): Promise<TestDatabases> {
   const server = skip === false ? await mongoServer() : undefined;
   return {
     skip,
+    server,
     database: () => {
       const url = withDatabase(server!.url, `${prefix}-${process.pid}-${made++}`);
       const connections: Mongo[] = [];
