@@ -3,7 +3,15 @@
  * does not apply any more (the token is void, the job is not due), and tells which jobs have become ready.
  */
 
-import { blobsNamed, derived, isClaimable, NEVER, type QueueDocument, type StoredJob } from './queue-document.ts';
+import {
+  blobsNamed,
+  derived,
+  isClaimable,
+  NEVER,
+  type QueueDocument,
+  type StoredJob,
+  sameDue,
+} from './queue-document.ts';
 
 /** A job that was leased in the same change that made it ready, because a claimer waits for it. */
 export interface Handed {
@@ -168,10 +176,10 @@ export function released(document: QueueDocument, instance: string, now: number)
   return ready.length === 0 ? undefined : { document: withJobs(document, jobs, now), ready };
 }
 
-/** Where `stage` and `due` do not follow from the jobs, they are made to. */
+/** Where `due` does not follow from the jobs, it is made to. */
 export function straightened(document: QueueDocument, now: number): Change | undefined {
-  const { stage, due } = derived(document.jobs, document.at, now);
-  return stage === document.stage && due === document.due ? undefined : { document: { ...document, stage, due } };
+  const { due } = derived(document.jobs, document.at, now);
+  return sameDue(due, document.due) ? undefined : { document: { ...document, due } };
 }
 
 function withAll(refs: readonly string[], more: readonly string[]): readonly string[] {
@@ -184,8 +192,9 @@ const withDeliveries = ({ deliveries }: QueueDocument, more: string | null): rea
 /** The fields that an update must set to make one document of the other. */
 export function difference(before: QueueDocument, after: QueueDocument): Record<string, unknown> {
   const set: Record<string, unknown> = { mark: after.mark };
-  for (const field of ['state', 'stage', 'due', 'shape', 'finished', 'refs'] as const)
+  for (const field of ['state', 'shape', 'finished', 'refs'] as const)
     if (before[field] !== after[field]) set[field] = after[field];
+  for (const [stage, due] of Object.entries(after.due)) if (before.due[stage] !== due) set[`due.${stage}`] = due;
   for (const [place, job] of after.jobs.entries()) if (before.jobs[place] !== job) set[`jobs.${place}`] = job;
   for (let i = before.deliveries.length; i < after.deliveries.length; i++) set[`deliveries.${i}`] = after.deliveries[i];
   return set;

@@ -1,7 +1,7 @@
 /**
  * The custody record: one document per accepted message, with everything that is known of it. What is kept once and whole
  * (the accepted message, verdicts, deliveries) is JSON text, so it comes back exactly; what is looked for is a scalar.
- * `stage`, `due`, `shape` and `state` always follow from the jobs.
+ * `due`, `shape` and `state` always follow from the jobs.
  */
 
 import { hash } from 'node:crypto';
@@ -48,9 +48,8 @@ export interface QueueDocument extends Identified {
   /** Changes with each update, which names the one it was made for. */
   readonly mark: string;
   readonly state: Exclude<MessageState, 'refused'>;
-  /** The stage that has something to do first, and when: a claim, the end of a lease, another try. */
-  readonly stage: string;
-  readonly due: number;
+  /** By stage, when there is something to do: a claim, the end of a lease, another try; `NEVER` for nothing. */
+  readonly due: Readonly<Record<string, number>>;
   /** Stages with their jobs' states, for counting. */
   readonly shape: string;
   /** Accepted at, by the server's clock. */
@@ -125,25 +124,27 @@ export function derived(
   jobs: readonly StoredJob[],
   at: number,
   now: number,
-): Pick<QueueDocument, 'stage' | 'due' | 'shape' | 'state'> {
-  let stage = '';
-  let due = NEVER;
+): Pick<QueueDocument, 'due' | 'shape' | 'state'> {
+  const due: Record<string, number> = {};
   let shape = '';
   let state: QueueDocument['state'] = 'done';
   for (const job of jobs) {
     shape += `${shape === '' ? '' : ' '}${job.stage}=${job.state}`;
     if (job.state === 'dead') state = 'dead';
     else if (job.state !== 'done' && state === 'done') state = 'queued';
-    const its = job.state === 'ready' ? Math.min(at, now) : dueOf(job);
-    if (its < due) {
-      due = its;
-      stage = job.stage;
-    }
+    due[job.stage] = job.state === 'ready' ? Math.min(at, now) : dueOf(job);
   }
-  return { stage, due, shape, state };
+  return { due, shape, state };
 }
 
 const dueOf = ({ state, due }: StoredJob): number => (state === 'running' || state === 'waiting' ? due : NEVER);
+
+/** The path of `due` for one stage. */
+export const duePath = (stage: string): `due.${string}` => `due.${stage}`;
+
+/** Whether `due` says of each stage what another says. */
+export const sameDue = (one: QueueDocument['due'], other: QueueDocument['due']): boolean =>
+  Object.keys(one).every((stage) => one[stage] === other[stage]);
 
 export const isClaimable = (job: StoredJob, now: number): boolean =>
   job.state === 'ready' || ((job.state === 'running' || job.state === 'waiting') && job.due <= now);

@@ -4,7 +4,7 @@ import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { JobState, MessageRecord, MessageState, Queue, QueueDepth } from '../../core/ports/queue.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Filter } from './mongo-types.ts';
-import { messageIdHash, NEVER, type QueueDocument, recordOf, type Stage } from './queue-document.ts';
+import { duePath, messageIdHash, NEVER, type QueueDocument, recordOf, type Stage } from './queue-document.ts';
 import type { RefusedMessages } from './queue-refused.ts';
 
 const STATES = ['queued', 'dead', 'done', 'dropped'] as const satisfies readonly MessageState[];
@@ -79,8 +79,9 @@ export class QueueRecords {
   }
 
   async nextDue(stage: Stage): Promise<number | null> {
-    const filter: Filter<QueueDocument> = { stage, due: { $lt: NEVER } };
-    const found = await this.#documents.find({ filter, sort: { due: 1, _id: 1 }, limit: NEXT_DUE_MAX });
+    const due = duePath(stage);
+    const filter: Filter<QueueDocument> = { [due]: { $lt: NEVER } };
+    const found = await this.#documents.find({ filter, sort: { [due]: 1, _id: 1 }, limit: NEXT_DUE_MAX });
     for (const { jobs } of found) {
       const job = jobs.find((one) => one.stage === stage);
       if (job?.state === 'waiting') return job.due - this.#behind();

@@ -10,7 +10,7 @@ import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 import { released } from './queue-changes.ts';
-import type { QueueDocument } from './queue-document.ts';
+import { duePath, type QueueDocument } from './queue-document.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
 interface Session extends Identified {
@@ -140,14 +140,14 @@ export async function releaseJobs(
   const freed: (readonly [string, QueueId])[] = [];
   const isHeld = ({ jobs }: QueueDocument): boolean => jobs.some(({ token }) => token?.startsWith(`${name}.`));
   for (const stage of stages)
-    for (let after: Pick<QueueDocument, '_id' | 'due'> = { _id: '' as QueueId, due: now }; ; ) {
+    for (let after = { _id: '' as QueueId, due: now }; ; ) {
+      const due = duePath(stage);
       const page = await documents.find({
         filter: {
-          stage,
-          due: { $lte: now + LEASE_MS_MAX },
-          $or: [{ due: { $gt: after.due } }, { due: after.due, _id: { $gt: after._id } }],
+          [due]: { $lte: now + LEASE_MS_MAX },
+          $or: [{ [due]: { $gt: after.due } }, { [due]: after.due, _id: { $gt: after._id } }],
         },
-        sort: { due: 1, _id: 1 },
+        sort: { [due]: 1, _id: 1 },
         limit: PAGE,
       });
       const changes = page.filter(isHeld).map(async ({ _id }) => {
@@ -156,7 +156,8 @@ export async function releaseJobs(
       });
       await Promise.all(changes);
       if (page.length < PAGE) break;
-      after = page.at(-1)!;
+      const last = page.at(-1)!;
+      after = { _id: last._id, due: last.due[stage]! };
     }
   return freed;
 }

@@ -44,15 +44,15 @@ export function examine(document: QueueDocument, now: number): Finding | undefin
     details.push(`job ${job.stage} waits for the wrong stages`);
     jobs[place] = { ...job, state: isBlocked ? 'blocked' : 'ready', due: 0, token: null };
   }
-  const { state, stage, due, shape } = derived(jobs, document.at, now);
+  const { state, due, shape } = derived(jobs, document.at, now);
   if (state === 'done') details.push('all jobs are settled, but it is not finished');
   else if (details.length === 0 && (state !== document.state || shape !== document.shape))
     details.push('its state does not follow from its jobs');
-  else if (details.length === 0 && (stage !== document.stage || due > document.due))
+  else if (details.length === 0 && document.jobs.some(({ stage }) => !(document.due[stage]! <= due[stage]!)))
     details.push('it is not looked for when it is due');
   if (details.length === 0) return;
   const finished = state === 'done' ? { finished: now, refs: [] } : {};
-  return { details, repaired: { ...document, ...finished, state, stage, due, shape, jobs } };
+  return { details, repaired: { ...document, ...finished, state, due, shape, jobs } };
 }
 
 export const damages = (id: string, { details, repaired }: Finding, repair: boolean): Damage[] =>

@@ -19,7 +19,7 @@ import {
   wasHeld,
 } from './queue-changes.ts';
 import type { Claimers } from './queue-claimers.ts';
-import { FORMAT, jobOf, type QueueDocument, type Stage } from './queue-document.ts';
+import { duePath, FORMAT, jobOf, type QueueDocument, type Stage } from './queue-document.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
 export type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
@@ -111,8 +111,12 @@ export class QueueWork {
       const jobs: Job[] = [];
       const most = Math.min(ASKED_MAX, 2 * max + ASK_MORE);
       for (let round = 0; round < ROUNDS_MAX && jobs.length < max; round++) {
-        const filter = { stage, due: { $lte: now }, format: FORMAT };
-        const found = await this.#options.documents.find({ filter, sort: { due: 1, _id: 1 }, limit: most });
+        const filter = { [duePath(stage)]: { $lte: now }, format: FORMAT };
+        const found = await this.#options.documents.find({
+          filter,
+          sort: { [duePath(stage)]: 1, _id: 1 },
+          limit: most,
+        });
         const oldest = found.sort((a, b) => (a._id < b._id ? -1 : 1)).slice(0, max - jobs.length);
         const claims = oldest.map((document) => {
           this.#options.writer.remember(document);
@@ -137,6 +141,8 @@ export class QueueWork {
   async #give(document: QueueDocument, stage: Stage, token: string): Promise<Job | undefined> {
     const job = held(document, stage, token);
     if (job === undefined) return;
+    // Nobody will point to it when this lease has ended.
+    this.#options.claimers.dueAt(stage, job.due);
     try {
       return jobOf(document, job, token);
     } catch (error) {

@@ -16,7 +16,7 @@ import type { Collection } from './mongo-collection.ts';
 import type { Nats } from './nats.ts';
 import { type Change, dropped, handedOut, retried } from './queue-changes.ts';
 import { Claimers, type Ticket } from './queue-claimers.ts';
-import { documentOf, newDocument, type QueueDocument, type Stage } from './queue-document.ts';
+import { documentOf, duePath, newDocument, type QueueDocument, type Stage } from './queue-document.ts';
 import { Pointers } from './queue-pointers.ts';
 import { QueueRecords } from './queue-records.ts';
 import { RefusedMessages } from './queue-refused.ts';
@@ -104,7 +104,6 @@ export class ClusterQueue implements Queue {
   async open(): Promise<void> {
     await this.#clock.open();
     await Promise.all([
-      this.#documents.createIndex({ stage: 1, due: 1, _id: 1 }),
       this.#documents.createIndex({ state: 1, _id: 1 }),
       this.#documents.createIndex({ finished: 1 }),
       this.#documents.createIndex({ mid: 1 }),
@@ -166,7 +165,11 @@ export class ClusterQueue implements Queue {
 
   async claim(stage: Stage, { max, leaseMs, now: local }: Parameters<Queue['claim']>[1]): Promise<Job[]> {
     const now = this.#storeTime(local);
-    if (!this.#claimers.has(stage)) await this.#sessions.note(stage);
+    if (!this.#claimers.has(stage)) {
+      // Only stages that run somewhere are looked for.
+      await this.#documents.createIndex({ [duePath(stage)]: 1, _id: 1 });
+      await this.#sessions.note(stage);
+    }
     if (this.#claimers.seen(stage, leaseMs, now)) this.#pointers.follow(stage);
     const jobs = await this.#work.claim(stage, { max, leaseMs, now });
     if (jobs.length > 0) this.#aloneMs = ALONE_MS;
