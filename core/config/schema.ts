@@ -65,7 +65,7 @@ const SCHEMA = {
     mongoUrl: spec<string | null>(
       'url',
       null,
-      'MongoDB that holds everything, with user and password (docs/cluster.md). `none`: this machine holds it.',
+      'MongoDB that holds everything, with user and password (docs/deployment.md). `none`: this machine holds it.',
       { none: 'none', secret: true, choices: ['mongodb'] },
     ),
     natsUrl: spec<string | null>(
