@@ -112,7 +112,7 @@ export const brokerOptions = (config: Config, nodeId: string, transport: Transpo
   namespace: transport?.namespace ?? 'mailmesh',
   nodeID: nodeId,
   ...(transport === null ? {} : { transporter: transport.transporter, middlewares: [packets()] }),
-  metadata: { draining: false },
+  metadata: { draining: false, startedAt: Date.now() },
   // Our own log has one line per event of the mail; the broker speaks up only when something is wrong.
   logger:
     config.logLevel === 'trace' || config.logLevel === 'debug'

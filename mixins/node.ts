@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ServiceBroker as Broker, ServiceBroker, type ServiceSchema } from 'moleculer';
 import type { Config } from '../core/config/load.ts';
+import type { Facts } from '../core/mail/errors.ts';
 import { base32 } from '../core/mail/ids.ts';
 import { readLayout } from '../core/mail/layout.ts';
 import { API_SERVICES, needsCertificate, type ServiceName, servicesOf } from '../core/mesh/roles.ts';
@@ -67,7 +68,9 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
   const log = createLog(config);
   const metrics = createMetrics();
   const offline = options.roles === 'offline';
-  const stores = options.stores ?? (await openStores(config, now, (event, facts) => log.warn(facts, event)));
+  const node = offline ? newNodeId() : (config.nodeId ?? newNodeId());
+  const report = (event: string, facts: Facts): void => log.warn(facts, event);
+  const stores = options.stores ?? (await openStores(config, now, { node, report }));
   const fault = (room: string) => (error: unknown) => {
     metrics.faults.inc({ room });
     log.error({ room, ...errorFacts(error) }, 'fault');
@@ -77,9 +80,7 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
     stores.mesh === null
       ? null
       : { namespace: `mailmesh-${stores.mesh.name}`, transporter: new BusTransporter(stores.mesh.bus) };
-  const broker = new ServiceBroker(
-    brokerOptions(config, offline ? newNodeId() : (config.nodeId ?? newNodeId()), transport),
-  );
+  const broker = new ServiceBroker(brokerOptions(config, node, transport));
   const bus = stores.mesh?.bus ?? null;
   const mesh = new Mesh(broker, { connected: bus === null ? null : () => bus.isConnected });
   const hints = new HintHub(fault('hints'));

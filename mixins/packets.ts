@@ -1,7 +1,7 @@
 /**
  * What nodes send each other, on its way out and in: large packets are compressed, because NATS takes at most 1 MB; what
  * comes in and is not ours (garbage, too large, of another version) is dropped and counted, whatever it is. Packets of
- * ours are JSON objects, so their first byte tells which they are.
+ * ours are JSON objects, so their first byte tells which they are. Of two nodes that go by one name the younger one ends.
  */
 
 import { deflate, inflate } from 'node:zlib';
@@ -14,6 +14,12 @@ const PACKET_BYTES_MAX = 64 * 1024 * 1024;
 const OBJECT = '{'.charCodeAt(0);
 const DEFLATED = 1;
 
+interface Info {
+  readonly sender?: string;
+  readonly instanceID?: string;
+  readonly metadata?: { readonly startedAt?: number };
+}
+type Handle = (command: string, packet: { readonly payload?: Info }) => unknown;
 type Send = (topic: string, data: Buffer, meta: unknown) => Promise<void>;
 type Receive = (command: string, data: Buffer, more: unknown) => unknown;
 
@@ -47,6 +53,20 @@ export function packets(): Middleware {
       // What the broker itself finds wrong with a packet: no JSON, another protocol version, no sender.
       for (const event of ['$transit.error', '$transporter.error'])
         broker.localBus.on(event, ({ error }: { error: Error }) => tell(event.slice(1), error));
+    },
+    transitMessageHandler(this: { readonly broker: ServiceBroker }, next: Handle): Handle {
+      const { broker } = this;
+      return (command, packet) => {
+        const { sender, instanceID = '', metadata } = packet.payload ?? {};
+        if (command !== 'INFO' || sender !== broker.nodeID || instanceID === broker.instanceID)
+          return next(command, packet);
+        const other = metadata?.startedAt ?? 0;
+        const own = broker.metadata.startedAt as number;
+        if (other > own || (other === own && instanceID > broker.instanceID))
+          return dropped(command, `another node calls itself ${sender}`);
+        process.stderr.write(`mailmesh: there is a node ${sender} in the mesh: set another MAILMESH_NODE_ID\n`);
+        return process.exit(1);
+      };
     },
     transporterSend(next: Send): Send {
       return async (topic, data, meta) =>

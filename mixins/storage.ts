@@ -39,15 +39,24 @@ export interface MeshConnection {
   ping(): Promise<void>;
 }
 
-/** Told of what changes with the servers of a mesh, and of what an operator should know of them. */
-export type Report = (event: string, facts: Facts) => void;
+export interface OpenOptions {
+  readonly now: () => number;
+  /** Names this process in a mesh; what a process of the same name left behind is its own. */
+  readonly node: string;
+  /** Told of what changes with the servers of a mesh, and of what an operator should know of them. */
+  readonly report: (event: string, facts: Facts) => void;
+}
 
 /** Rejects with DataInUse when another process has the data folder, and with one line where a server can't be used. */
-export async function openStores(config: Config, now: () => number, report: Report = () => {}): Promise<Stores> {
+export async function openStores(
+  config: Config,
+  now: () => number,
+  { node = '', report = () => {} }: Partial<OpenOptions> = {},
+): Promise<Stores> {
   if (config.mongoUrl === null || config.natsUrl === null) {
     const { openEmbeddedStores } = await import('./storage-embedded.ts');
     return openEmbeddedStores(config, now);
   }
   const { openClusterStores } = await import('./storage-cluster.ts');
-  return openClusterStores(config, { mongoUrl: config.mongoUrl, natsUrl: config.natsUrl }, now, report);
+  return openClusterStores(config, { mongoUrl: config.mongoUrl, natsUrl: config.natsUrl }, { now, node, report });
 }
