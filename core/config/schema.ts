@@ -148,6 +148,7 @@ const SCHEMA = {
     subaddressMailbox: flag(true, 'Mail for `user+tag` goes into the mailbox `tag` when there is one; else to INBOX.'),
     resolverTimeoutMs: time(5 * S, 'Longest wait for one DNS answer.', { max: 1 * MIN }),
     resolverServers: spec<string>('string', '', "DNS servers, parted by commas; empty: the system's.", { max: 500 }),
+    queueMessagesMax: count(100_000, 'Messages on their way from which on no more are taken for now (452 4.3.1).'),
     traceRetentionMs: time(30 * DAY, 'How long the way of a finished message can be traced.', { min: 1 * HOUR }),
   },
   Mailboxes: {
