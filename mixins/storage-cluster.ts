@@ -23,7 +23,7 @@ import { EmbeddedQueue } from '../drivers/embedded/queue.ts';
 import { EmbeddedSampleStore } from '../drivers/embedded/sample-store.ts';
 import { openAll } from './open-all.ts';
 import { dnsResolver } from './resolver.ts';
-import type { OpenOptions, Stores } from './storage.ts';
+import type { OpenOptions, Stores } from './stores.ts';
 
 /** A database that takes longer does not answer. */
 const PING_MS = 2_000;

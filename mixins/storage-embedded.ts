@@ -14,7 +14,7 @@ import { EmbeddedSampleStore } from '../drivers/embedded/sample-store.ts';
 import { EmbeddedSearchStore } from '../drivers/embedded/search-store.ts';
 import { openAll } from './open-all.ts';
 import { dnsResolver } from './resolver.ts';
-import type { Stores } from './storage.ts';
+import type { Stores } from './stores.ts';
 
 export async function openEmbeddedStores(config: Config, now: () => number): Promise<Stores> {
   const folder = config.dataDir;
