@@ -2,8 +2,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Posting, PostingSource } from './search-segments.ts';
+import { Slices } from './slices.ts';
 
-const SLICE_MS = 5;
 /** Postings between two looks at the clock. */
 const STRIDE = 512;
 /** Pairs sorted at once: some milliseconds. */
@@ -18,7 +18,7 @@ export class MergedPostings implements PostingSource {
     isAtEnd: boolean;
   }[];
   #stride = 0;
-  #since = performance.now();
+  readonly #slices = new Slices();
 
   constructor(sources: readonly { readonly source: PostingSource; readonly dead: ReadonlySet<number> }[]) {
     this.#sources = sources.map((source) => ({ ...source, posting: undefined, isAtEnd: false }));
@@ -46,10 +46,7 @@ export class MergedPostings implements PostingSource {
 
   async fill(): Promise<boolean> {
     this.#stride = 0;
-    if (performance.now() - this.#since > SLICE_MS) {
-      await nextTurn();
-      this.#since = performance.now();
-    }
+    await this.#slices.pause();
     let isAtEnd = true;
     for (const one of this.#sources) {
       if (one.posting === undefined && !one.isAtEnd) {

@@ -15,6 +15,7 @@ import { bury, deadOf, type Manifest, Manifests, type Segment, withoutPending } 
 import { documentPostings } from './search-merge.ts';
 import { Segments } from './search-segments.ts';
 import { documentHashes, needleRuns, type Place, runHash } from './search-trigrams.ts';
+import { Slices } from './slices.ts';
 
 const TEXT_CHARACTERS_MAX = 1024 * 1024;
 /** Of one segment as it is first written. */
@@ -135,10 +136,11 @@ export class ClusterSearchStore implements SearchStore {
 
   async #add(account: AccountId, documents: readonly SearchDocument[], mark: number): Promise<void> {
     const { manifest, id } = await this.#manifests.begin(account);
+    const slices = new Slices();
     const hashed: { content: number; hashes: Uint32Array; truncated: boolean }[] = [];
     for (const { content, header, body, truncated } of documents) {
       const texts = { header: header.slice(0, TEXT_CHARACTERS_MAX), body: body.slice(0, TEXT_CHARACTERS_MAX) };
-      const hashes = await documentHashes(manifest.seed, texts);
+      const hashes = await documentHashes(manifest.seed, texts, slices);
       hashed.push({ content, hashes, truncated: truncated || texts.header !== header || texts.body !== body });
     }
     hashed.sort((a, b) => a.content - b.content);

@@ -4,7 +4,7 @@
  * hash is seeded with a number of the account's own, so that nobody can write mail whose runs crowd into one place.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Slices } from './slices.ts';
 
 export type Place = 'header' | 'body';
 
@@ -14,7 +14,6 @@ const NEEDLE_CHARACTERS_MAX = 1024;
 const NEEDLES_MAX = 8;
 /** Characters between two looks at the clock. */
 const STRIDE = 16_384;
-const SLICE_MS = 5;
 
 const SEEDS: Record<Place, number> = { header: 0x2545_f491, body: 0x7f4a_7c15 };
 
@@ -58,9 +57,12 @@ class HashSet {
 }
 
 /** The hashes of a document's runs, ascending. Long texts leave room for others meanwhile. */
-export async function documentHashes(seed: number, texts: Readonly<Record<Place, string>>): Promise<Uint32Array> {
+export async function documentHashes(
+  seed: number,
+  texts: Readonly<Record<Place, string>>,
+  slices: Slices,
+): Promise<Uint32Array> {
   const set = new HashSet();
-  let since = performance.now();
   for (const place of ['header', 'body'] as const) {
     const text = texts[place];
     const seeded = seed ^ SEEDS[place];
@@ -75,11 +77,10 @@ export async function documentHashes(seed: number, texts: Readonly<Record<Place,
       b = c;
       if (i < look) continue;
       look += STRIDE;
-      if (performance.now() - since < SLICE_MS) continue;
-      await nextTurn();
-      since = performance.now();
+      await slices.pause();
     }
   }
+  await slices.pause();
   return set.sorted();
 }
 

@@ -21,11 +21,11 @@ after(async () => {
 });
 
 export class Database {
-  readonly #url: string;
+  readonly url: string;
   readonly #open: Mongo[] = [];
 
   private constructor(url: string) {
-    this.#url = url;
+    this.url = url;
   }
 
   static async create(server: ClusterServer): Promise<Database> {
@@ -34,7 +34,7 @@ export class Database {
 
   /** A connection as another process would have it. */
   async connect(): Promise<Mongo> {
-    const mongo = new Mongo({ url: this.#url });
+    const mongo = new Mongo({ url: this.url });
     await mongo.open();
     this.#open.push(mongo);
     return mongo;
@@ -44,4 +44,30 @@ export class Database {
     await this.#open[0]?.db.dropDatabase();
     for (const mongo of this.#open) await mongo.close();
   }
+}
+
+/** A connection on which `step` is made just before the first call of a method of one collection. */
+export function interposed(
+  mongo: Mongo,
+  collection: string,
+  method: 'insertOne' | 'deleteOne' | 'find',
+  step: () => Promise<unknown>,
+): Mongo {
+  let first = true;
+  const table = mongo.collection<{ _id: string }>(collection);
+  const call = table[method].bind(table) as (...args: never[]) => Promise<never>;
+  table[method] = async (...args: never[]) => {
+    if (first) {
+      first = false;
+      await step();
+    }
+    return call(...args);
+  };
+  return new Proxy(mongo, {
+    get: (target, name) => {
+      if (name === 'collection') return (wanted: string) => (wanted === collection ? table : target.collection(wanted));
+      const value = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }

@@ -9,12 +9,11 @@ import { ClientError, TemporaryError } from '../../core/mail/errors.ts';
 import type { Directory } from '../../core/ports/directory.ts';
 import { ClusterDirectory } from '../../drivers/cluster/directory.ts';
 import type { AddressDocument } from '../../drivers/cluster/directory-documents.ts';
-import type { Mongo } from '../../drivers/cluster/mongo.ts';
 import { EmbeddedDirectory } from '../../drivers/embedded/directory.ts';
 import { directoryContract } from '../contract/directory.contract.ts';
 import { account, alice, bob, credential, NOW, rejects, withTwo } from '../contract/directory-fixture.ts';
 import { mongoServer } from '../support/cluster-servers.ts';
-import { Database, missing, sharedServer } from './cluster-fixture.ts';
+import { Database, interposed, missing, sharedServer } from './cluster-fixture.ts';
 
 const archive = (folder: string) => new EmbeddedDirectory({ folder, now: () => NOW });
 
@@ -113,27 +112,6 @@ it('a domain removed while addresses are added: who is refused has left nothing'
       assert.equal(addresses, fulfilled(adding));
     }
   }));
-
-/** A connection on which `step` is made just before the first call of a method of one collection. */
-function interposed(mongo: Mongo, collection: string, method: 'insertOne' | 'deleteOne', step: () => Promise<unknown>) {
-  let first = true;
-  const table = mongo.collection<{ _id: string }>(collection);
-  const call = table[method].bind(table) as (argument: never) => Promise<boolean>;
-  table[method] = async (argument: never) => {
-    if (first) {
-      first = false;
-      await step();
-    }
-    return call(argument);
-  };
-  return new Proxy(mongo, {
-    get: (target, name) => {
-      if (name === 'collection') return (wanted: string) => (wanted === collection ? table : target.collection(wanted));
-      const value = Reflect.get(target, name, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-}
 
 it('an address whose domain goes just before it is claimed is refused', () =>
   withNodes(async ({ database, node }) => {

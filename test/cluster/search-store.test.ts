@@ -9,7 +9,7 @@ import type { Manifest } from '../../drivers/cluster/search-manifest.ts';
 import { ClusterSearchStore } from '../../drivers/cluster/search-store.ts';
 import { searchStoreContract } from '../contract/search-store.contract.ts';
 import { type ClusterServer, mongoServer } from '../support/cluster-servers.ts';
-import { Database, missing, sharedServer } from './cluster-fixture.ts';
+import { Database, interposed, missing, sharedServer } from './cluster-fixture.ts';
 
 const ALICE = accountId('aaaaaaaaaaaaaaaa');
 
@@ -113,6 +113,18 @@ it('many small batches are merged, and everything is found at every moment', asy
   const named = new Set([...manifest!.segments, ...manifest!.pending].map(({ id }) => id));
   for (const id of manifest!.dropped) named.add(id);
   for (const { _id } of await buckets.find({ filter: {} })) assert(named.has(_id.split('.')[1]!), `${_id} is nobody's`);
+});
+
+it('a search whose segments are merged and deleted under it finds everything', async ({ database, node }) => {
+  const a = await node();
+  for (const content of [1, 2, 3]) await a.index([document(content)], []);
+  const merge = async () => {
+    await a.index([document(4)], []);
+    await a.idle();
+  };
+  const b = new ClusterSearchStore({ mongo: interposed(await database.connect(), 'searchBuckets', 'find', merge) });
+  assert.deepEqual(await contentsOf(b, 'and it is'), [1, 2, 3, 4]);
+  assert.equal(await segmentsOf(database), 1);
 });
 
 it('two nodes index, replace and remove at once', async ({ node }) => {
