@@ -4,27 +4,26 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { ModelStore } from '../../core/ports/model-store.ts';
 import { ClusterModelStore } from '../../drivers/cluster/model-store.ts';
 import { EmbeddedModelStore } from '../../drivers/embedded/model-store.ts';
 import { artefact, modelStoreContract } from '../contract/model-store.contract.ts';
-import { type TestDatabase, testDatabases } from './test-database.ts';
+import { Database, sharedServer, missing as skip } from './cluster-fixture.ts';
+import { damageBlob } from './damage-blob.ts';
 
 const NOW = 1_790_000_000_000;
 const DAY = 86_400_000;
-const { skip, database, end } = await testDatabases('models');
-after(end);
 
 interface Nodes {
   readonly clock: { now: number };
-  readonly database: TestDatabase;
+  readonly database: Database;
   node(): Promise<ClusterModelStore>;
   close(): Promise<void>;
 }
 
 async function startNodes(): Promise<Nodes> {
-  const made = database();
+  const made = await Database.create(await sharedServer());
   const clock = { now: NOW };
   const opened: ModelStore[] = [];
   return {
@@ -38,7 +37,7 @@ async function startNodes(): Promise<Nodes> {
     },
     close: async () => {
       for (const store of opened) await store.close();
-      await made.drop();
+      await made.dispose();
     },
   };
 }
@@ -70,7 +69,7 @@ if (skip === false)
         await copy.open();
         return copy;
       },
-      damage: (id) => nodes.database.damage('artefacts', id),
+      damage: (id) => damageBlob(nodes.database, 'artefacts', id),
       dispose: async () => {
         await nodes.close();
         fs.rmSync(root, { recursive: true });
@@ -112,7 +111,7 @@ test('cluster model store: a damaged artefact is named, and put right by putting
   onNodes(async ({ node, database: made }) => {
     const store = await node();
     const { id } = await store.put(artefact(1), INFO);
-    await made.damage('artefacts', id);
+    await damageBlob(made, 'artefacts', id);
     assert.match((await store.verify())[0]!.what, /^model version 1/);
     await store.put(artefact(1), INFO);
     assert.deepEqual(await store.verify(), []);
