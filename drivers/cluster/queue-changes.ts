@@ -6,6 +6,7 @@
 import {
   blobsNamed,
   derived,
+  finishedKeys,
   isClaimable,
   NEVER,
   type QueueDocument,
@@ -110,7 +111,7 @@ export function settled(document: QueueDocument, settling: Settling, handOut: Ha
   const next: QueueDocument = {
     ...withJobs(document, jobs, now),
     finished: finished ? now : NEVER,
-    refs: finished ? [] : withAll(document.refs, parts),
+    keys: finished ? finishedKeys(document.keys) : withAll(document.keys, parts),
     deliveries: withDeliveries(document, settling.deliveries),
   };
   return handedOut(next, freed, handOut, now);
@@ -161,7 +162,7 @@ export function dropped(document: QueueDocument, why: string, now: number): Chan
     (job): StoredJob => (job.state === 'done' ? job : { ...job, state: 'dead', due: 0, token: null, error }),
   );
   return {
-    document: { ...withJobs(document, jobs, now), state: 'dropped', finished: now, refs: [] },
+    document: { ...withJobs(document, jobs, now), state: 'dropped', finished: now, keys: finishedKeys(document.keys) },
   };
 }
 
@@ -182,8 +183,8 @@ export function straightened(document: QueueDocument, now: number): Change | und
   return sameDue(due, document.due) ? undefined : { document: { ...document, due } };
 }
 
-function withAll(refs: readonly string[], more: readonly string[]): readonly string[] {
-  return more.length === 0 ? refs : [...new Set([...refs, ...more])];
+function withAll(keys: readonly string[], more: readonly string[]): readonly string[] {
+  return more.length === 0 ? keys : [...new Set([...keys, ...more])];
 }
 
 const withDeliveries = ({ deliveries }: QueueDocument, more: string | null): readonly string[] =>
@@ -192,7 +193,7 @@ const withDeliveries = ({ deliveries }: QueueDocument, more: string | null): rea
 /** The fields that an update must set to make one document of the other. */
 export function difference(before: QueueDocument, after: QueueDocument): Record<string, unknown> {
   const set: Record<string, unknown> = { mark: after.mark };
-  for (const field of ['state', 'shape', 'finished', 'refs'] as const)
+  for (const field of ['state', 'shape', 'finished', 'keys'] as const)
     if (before[field] !== after[field]) set[field] = after[field];
   for (const [stage, due] of Object.entries(after.due)) if (before.due[stage] !== due) set[`due.${stage}`] = due;
   for (const [place, job] of after.jobs.entries()) if (before.jobs[place] !== job) set[`jobs.${place}`] = job;

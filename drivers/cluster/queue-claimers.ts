@@ -18,10 +18,18 @@ export interface Ticket {
   done(againMs?: number): void;
 }
 
+/** How this process shares the looking for overdue jobs with others that run the stage. */
+export interface Sweep {
+  /** By how much longer it waits between two looks than if it were alone. */
+  slowdown(stage: string): number;
+  /** Its part of everything, which goes from 0 to 1. */
+  share(stage: string): { readonly from: number; readonly to: number };
+}
+
 /** Claimers look by themselves every few seconds; one that was not seen for longer is not there any more. */
 const SEEN_MS = 8_000;
 /** More than a claimer takes at once is left to all nodes. */
-const HANDED_MAX = 16;
+const HANDED_MAX = 32;
 /** How often the store is asked by a claimer without work: pointers tell of new jobs, so this is for what was lost. */
 const ASK_MS = 4_000;
 /** And by one that is kept busy by pointers, for jobs that fall due. */
@@ -35,6 +43,8 @@ class Claimer {
   askedAt = Number.NEGATIVE_INFINITY;
   /** The store may hold ready jobs of this stage that nobody will point to here. */
   more = true;
+  /** There was more than one look finds: the next one is for this process's share. */
+  backlog = false;
   /** The earliest retry that this node knows of. */
   dueAt = Number.POSITIVE_INFINITY;
   /** Leases promised in changes that are being written. */
@@ -53,9 +63,11 @@ class Claimer {
 export class Claimers {
   readonly #stages = new Map<string, Claimer>();
   readonly #newToken: () => string;
+  readonly #sweep: Sweep;
 
-  constructor(newToken: () => string) {
+  constructor(newToken: () => string, sweep: Sweep) {
     this.#newToken = newToken;
+    this.#sweep = sweep;
   }
 
   get stages(): Iterable<string> {
@@ -125,6 +137,23 @@ export class Claimers {
     if (claimer !== undefined) claimer.more = true;
   }
 
+  /** Part of everything to look at next, or null for all of it. */
+  lookAt(stage: string): ReturnType<Sweep['share']> | null {
+    return this.#stages.get(stage)?.backlog ? this.#sweep.share(stage) : null;
+  }
+
+  /** Others look for the stage's jobs too. */
+  isShared(stage: string): boolean {
+    const { from, to } = this.#sweep.share(stage);
+    return to - from < 1;
+  }
+
+  /** @param full a look found as many jobs as it may */
+  looked(stage: string, full: boolean): void {
+    const claimer = this.#stages.get(stage);
+    if (claimer !== undefined) claimer.backlog = full;
+  }
+
   dueAt(stage: string, due: number): void {
     const claimer = this.#stages.get(stage);
     if (claimer !== undefined) claimer.dueAt = Math.min(claimer.dueAt, due);
@@ -133,13 +162,14 @@ export class Claimers {
   /** Whether a claim asks the store before it takes pointers, so that jobs fall due however many new ones come. */
   mustAskFirst(stage: string, now: number): boolean {
     const { askedAt, dueAt } = this.#stages.get(stage)!;
-    return dueAt <= now || Math.abs(now - askedAt) >= ASK_BUSY_MS;
+    return dueAt <= now || Math.abs(now - askedAt) >= ASK_BUSY_MS * this.#sweep.slowdown(stage);
   }
 
   /** Whether a claim that is not filled asks the store. */
   mustAsk(stage: string, now: number, pointed: boolean): boolean {
     const { askedAt, dueAt, more } = this.#stages.get(stage)!;
-    return more || dueAt <= now || Math.abs(now - askedAt) >= (pointed ? ASK_MS : ASK_ALONE_MS);
+    const pauseMs = (pointed ? ASK_MS : ASK_ALONE_MS) * this.#sweep.slowdown(stage);
+    return more || dueAt <= now || Math.abs(now - askedAt) >= pauseMs;
   }
 
   /** Runs `ask` after those before it, which may have left it nothing to do. */

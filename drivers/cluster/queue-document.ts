@@ -27,6 +27,8 @@ export const FORMAT = 1;
 /** Later than any time: for what never falls due and has not finished. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
 const PLAN_MAX = 48;
+/** By how many parts nodes share the looking for overdue jobs. */
+export const BUCKETS = 4096;
 
 export interface StoredJob {
   readonly stage: string;
@@ -50,23 +52,29 @@ export interface QueueDocument extends Identified {
   readonly state: Exclude<MessageState, 'refused'>;
   /** By stage, when there is something to do: a claim, the end of a lease, another try; `NEVER` for nothing. */
   readonly due: Readonly<Record<string, number>>;
+  /** Which of the BUCKETS it falls into. */
+  readonly bucket: number;
   /** Stages with their jobs' states, for counting. */
   readonly shape: string;
   /** Accepted at, by the server's clock. */
   readonly at: number;
   readonly finished: number;
-  /** Of the Message-ID; '' for none. */
-  readonly mid: string;
-  /** Blobs that it needs: none once it has finished. */
-  readonly refs: readonly string[];
+  /** What it is found by: its Message-ID, and the blobs that it needs until it has finished. One index serves both. */
+  readonly keys: readonly string[];
   readonly accepted: string;
   readonly jobs: readonly StoredJob[];
   readonly deliveries: readonly string[];
 }
 
-/** Message-IDs are looked up by part of their hash, and compared whole. */
-export const messageIdHash = (messageId: string): string =>
-  messageId === '' ? '' : hash('sha256', messageId, 'hex').slice(0, 16);
+/** Message-IDs are looked up by part of their hash, shorter than a blob's, and compared whole. */
+export const messageIdKey = (messageId: string): string => `m${hash('sha256', messageId, 'hex').slice(0, 16)}`;
+
+const messageIdKeys = (messageId: string): string[] => (messageId === '' ? [] : [messageIdKey(messageId)]);
+
+/** Without those of blobs. */
+export const finishedKeys = (keys: readonly string[]): readonly string[] => keys.filter((key) => key.startsWith('m'));
+
+const bucketOf = (id: QueueId): number => Number.parseInt(hash('sha256', id, 'hex').slice(0, 3), 16);
 
 export function newDocument(
   message: AcceptedMessage,
@@ -90,10 +98,10 @@ export function newDocument(
   const base = {
     _id: message.queueId,
     format: FORMAT,
+    bucket: bucketOf(message.queueId),
     at: times.at,
     finished: isEmpty ? times.at : NEVER,
-    mid: messageIdHash(message.messageId),
-    refs: isEmpty ? [] : [message.blob],
+    keys: [...messageIdKeys(message.messageId), ...(isEmpty ? [] : [message.blob])],
     accepted: JSON.stringify(message),
     deliveries: [],
   };
@@ -234,11 +242,11 @@ export function documentOf(
   return {
     _id: record.queueId,
     format: FORMAT,
+    bucket: bucketOf(record.queueId),
     mark: '',
     at,
     finished: isOpen ? NEVER : storeTime(finishedAt ?? accepted.acceptedAt),
-    mid: messageIdHash(accepted.messageId),
-    refs: isOpen ? [...new Set([accepted.blob, ...parts])] : [],
+    keys: [...messageIdKeys(accepted.messageId), ...(isOpen ? new Set([accepted.blob, ...parts]) : [])],
     accepted: JSON.stringify(accepted),
     deliveries: deliveries.length === 0 ? [] : [JSON.stringify(deliveries)],
     ...derived(jobs, at, now),

@@ -4,7 +4,7 @@ import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { JobState, MessageRecord, MessageState, Queue, QueueDepth } from '../../core/ports/queue.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Filter } from './mongo-types.ts';
-import { duePath, messageIdHash, NEVER, type QueueDocument, recordOf, type Stage } from './queue-document.ts';
+import { duePath, messageIdKey, NEVER, type QueueDocument, recordOf, type Stage } from './queue-document.ts';
 import type { RefusedMessages } from './queue-refused.ts';
 
 const STATES = ['queued', 'dead', 'done', 'dropped'] as const satisfies readonly MessageState[];
@@ -60,7 +60,7 @@ export class QueueRecords {
   async withMessageId(messageId: string): Promise<MessageRecord[]> {
     if (messageId === '') return [];
     const [documents, refused] = await Promise.all([
-      this.#documents.find({ filter: { mid: messageIdHash(messageId) }, sort: { _id: -1 }, limit: FOUND_MAX }),
+      this.#documents.find({ filter: { keys: messageIdKey(messageId) }, sort: { _id: -1 }, limit: FOUND_MAX }),
       this.#refused.withMessageId(messageId, FOUND_MAX),
     ]);
     const refusals = new Map(refused.map((one) => [one.queueId, one]));
@@ -117,21 +117,25 @@ export class QueueRecords {
     const live = new Set<BlobRef>();
     for (let at = 0; at < refs.length; at += REFS_AT_ONCE) {
       const asked = new Set<string>(refs.slice(at, at + REFS_AT_ONCE));
-      const found = await this.#documents.find({ filter: { refs: { $in: [...asked] } }, fields: ['refs'] });
-      for (const document of found) for (const ref of document.refs) if (asked.has(ref)) live.add(ref as BlobRef);
+      const found = await this.#documents.find({ filter: { keys: { $in: [...asked] } }, fields: ['keys'] });
+      for (const document of found) for (const key of document.keys) if (asked.has(key)) live.add(key as BlobRef);
     }
     return live;
   }
 
   async forget(olderThan: number, limit: number): Promise<number> {
     let forgotten = 0;
-    while (forgotten < limit) {
-      const most = Math.min(FORGET_AT_ONCE, limit - forgotten);
-      const filter = { finished: { $lt: olderThan } };
-      const old = await this.#documents.find({ filter, sort: { finished: 1 }, limit: most, fields: ['finished'] });
-      if (old.length > 0) forgotten += await this.#documents.deleteMany({ _id: { $in: old.map(({ _id }) => _id) } });
-      if (old.length < most) break;
-    }
+    for (const state of ['done', 'dropped'] as const)
+      for (let last = '' as QueueId; forgotten < limit; ) {
+        const most = Math.min(FORGET_AT_ONCE, limit - forgotten);
+        const filter: Filter<QueueDocument> = { state, _id: { $gt: last } };
+        const page = await this.#documents.find({ filter, sort: { _id: 1 }, limit: most, fields: ['finished'] });
+        const old = page.filter(({ finished }) => finished < olderThan).map(({ _id }) => _id);
+        if (old.length > 0) forgotten += await this.#documents.deleteMany({ _id: { $in: old } });
+        // The records behind came later, and few of them finish much earlier than their neighbours.
+        if (old.length === 0 || page.length < most) break;
+        last = page.at(-1)!._id;
+      }
     return forgotten + (await this.#refused.forget(olderThan, limit - forgotten));
   }
 

@@ -9,7 +9,7 @@ import { Grouped } from './grouped.ts';
 import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Filter, Identified } from './mongo-types.ts';
-import { messageIdHash } from './queue-document.ts';
+import { messageIdKey } from './queue-document.ts';
 
 interface RefusedDocument extends Identified {
   readonly _id: QueueId;
@@ -43,7 +43,7 @@ export class RefusedMessages {
 
   async add(message: RefusedMessage, at: number): Promise<void> {
     const { queueId, messageId } = message;
-    await this.#writes.add({ _id: queueId, at, mid: messageIdHash(messageId), record: JSON.stringify(message) });
+    await this.#writes.add({ _id: queueId, at, mid: messageIdKey(messageId), record: JSON.stringify(message) });
   }
 
   /** Newest first. */
@@ -57,7 +57,7 @@ export class RefusedMessages {
   }
 
   async withMessageId(messageId: string, limit: number): Promise<RefusedMessage[]> {
-    return this.#find({ mid: messageIdHash(messageId) }, limit);
+    return this.#find({ mid: messageIdKey(messageId) }, limit);
   }
 
   async forget(olderThan: number, limit: number): Promise<number> {

@@ -8,6 +8,7 @@ import {
   deliveriesOf,
   derived,
   FORMAT,
+  finishedKeys,
   messageOf,
   type QueueDocument,
   type StoredJob,
@@ -51,7 +52,7 @@ export function examine(document: QueueDocument, now: number): Finding | undefin
   else if (details.length === 0 && document.jobs.some(({ stage }) => !(document.due[stage]! <= due[stage]!)))
     details.push('it is not looked for when it is due');
   if (details.length === 0) return;
-  const finished = state === 'done' ? { finished: now, refs: [] } : {};
+  const finished = state === 'done' ? { finished: now, keys: finishedKeys(document.keys) } : {};
   return { details, repaired: { ...document, ...finished, state, due, shape, jobs } };
 }
 

@@ -19,7 +19,7 @@ import {
   wasHeld,
 } from './queue-changes.ts';
 import type { Claimers } from './queue-claimers.ts';
-import { duePath, FORMAT, jobOf, type QueueDocument, type Stage } from './queue-document.ts';
+import { BUCKETS, duePath, FORMAT, jobOf, type QueueDocument, type Stage } from './queue-document.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
 export type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
@@ -110,13 +110,27 @@ export class QueueWork {
     return this.#options.claimers.ask(stage, now, async () => {
       const jobs: Job[] = [];
       const most = Math.min(ASKED_MAX, 2 * max + ASK_MORE);
+      let isShareDone = false;
       for (let round = 0; round < ROUNDS_MAX && jobs.length < max; round++) {
-        const filter = { [duePath(stage)]: { $lte: now }, format: FORMAT };
+        const share = this.#options.claimers.lookAt(stage);
+        const filter = {
+          [duePath(stage)]: { $lte: now },
+          ...(share === null ? {} : { bucket: { $gte: share.from * BUCKETS, $lt: share.to * BUCKETS } }),
+          format: FORMAT,
+        };
         const found = await this.#options.documents.find({
           filter,
           sort: { [duePath(stage)]: 1, _id: 1 },
           limit: most,
         });
+        const isFull = found.length === most;
+        this.#options.claimers.looked(stage, isFull);
+        // Others find the same ones: this process takes its share first, and of everything when nothing is left of that.
+        if (isFull && share === null && !isShareDone && this.#options.claimers.isShared(stage)) continue;
+        if (found.length === 0 && share !== null) {
+          isShareDone = true;
+          continue;
+        }
         const oldest = found.sort((a, b) => (a._id < b._id ? -1 : 1)).slice(0, max - jobs.length);
         const claims = oldest.map((document) => {
           this.#options.writer.remember(document);

@@ -48,7 +48,7 @@ interface Step extends Open {
 
 const REMEMBERED_MAX = 2_000;
 const GROUP_MAX = 64;
-const FLIGHTS_MAX = 4;
+const FLIGHTS_MAX = 3;
 /** So often another node can have been faster. */
 const ROUNDS_MAX = 25;
 

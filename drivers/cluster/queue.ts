@@ -15,7 +15,7 @@ import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Nats } from './nats.ts';
 import { type Change, dropped, handedOut, retried } from './queue-changes.ts';
-import { Claimers, type Ticket } from './queue-claimers.ts';
+import { Claimers, type Sweep, type Ticket } from './queue-claimers.ts';
 import { documentOf, duePath, newDocument, type QueueDocument, type Stage } from './queue-document.ts';
 import { Pointers } from './queue-pointers.ts';
 import { QueueRecords } from './queue-records.ts';
@@ -40,6 +40,8 @@ export interface ClusterQueueOptions {
   /** Of subjects and the stream; two clusters on one NATS need two. */
   readonly prefix?: string;
   readonly report?: (event: string, facts: Facts) => void;
+  /** How the looking for overdue jobs is shared with other processes; where not given, it is not. */
+  readonly sweep?: Sweep;
   /** The server's clock: only tests give another one. */
   readonly storeClock?: Pick<StoreClock, 'open' | 'close' | 'now'>;
 }
@@ -49,6 +51,8 @@ const FLIGHTS_MAX = 3;
 /** How often claimers look by themselves while NATS is away, when they find work and when they do not. */
 const ALONE_MS = 250;
 const ALONE_MS_MAX = 4_000;
+
+const NOT_SHARED: Sweep = { slowdown: () => 1, share: () => ({ from: 0, to: 1 }) };
 
 export class ClusterQueue implements Queue {
   readonly #options: ClusterQueueOptions;
@@ -89,7 +93,8 @@ export class ClusterQueue implements Queue {
       newName: () => randomBytes(6).toString('hex'),
       release: (name, stages) => this.#release(name, stages),
     });
-    this.#claimers = new Claimers(() => `${this.#sessions.name}.${(this.#count++).toString(36)}`);
+    const newToken = (): string => `${this.#sessions.name}.${(this.#count++).toString(36)}`;
+    this.#claimers = new Claimers(newToken, options.sweep ?? NOT_SHARED);
     const receive = (stage: string, ticket: Ticket, own: boolean): void => this.#receive(stage, ticket, own);
     this.#pointers = new Pointers({ nats, prefix, instance: this.#instance, report, receive });
     this.#work = new QueueWork({
@@ -105,9 +110,7 @@ export class ClusterQueue implements Queue {
     await this.#clock.open();
     await Promise.all([
       this.#documents.createIndex({ state: 1, _id: 1 }),
-      this.#documents.createIndex({ finished: 1 }),
-      this.#documents.createIndex({ mid: 1 }),
-      this.#documents.createIndex({ refs: 1 }),
+      this.#documents.createIndex({ keys: 1 }),
       this.#refused.open(),
     ]);
     await this.#sessions.open();
@@ -167,7 +170,7 @@ export class ClusterQueue implements Queue {
     const now = this.#storeTime(local);
     if (!this.#claimers.has(stage)) {
       // Only stages that run somewhere are looked for.
-      await this.#documents.createIndex({ [duePath(stage)]: 1, _id: 1 });
+      await this.#documents.createIndex({ [duePath(stage)]: 1, _id: 1, bucket: 1 });
       await this.#sessions.note(stage);
     }
     if (this.#claimers.seen(stage, leaseMs, now)) this.#pointers.follow(stage);
