@@ -70,7 +70,8 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
   const offline = options.roles === 'offline';
   const node = offline ? newNodeId() : (config.nodeId ?? newNodeId());
   const report = (event: string, facts: Facts): void => log.warn(facts, event);
-  const stores = options.stores ?? (await openStores(config, now, { node, report }));
+  const peers = (service: string): readonly string[] => mesh.nodesOf(service);
+  const stores = options.stores ?? (await openStores(config, now, { node, report, peers }));
   const fault = (room: string) => (error: unknown) => {
     metrics.faults.inc({ room });
     log.error({ room, ...errorFacts(error) }, 'fault');

@@ -19,6 +19,9 @@ interface Info {
   readonly instanceID?: string;
   readonly metadata?: { readonly startedAt?: number };
 }
+interface Registry {
+  readonly discoverer: { sendLocalNodeInfo(): Promise<void> };
+}
 type Handle = (command: string, packet: { readonly payload?: Info }) => unknown;
 type Send = (topic: string, data: Buffer, meta: unknown) => Promise<void>;
 type Receive = (command: string, data: Buffer, more: unknown) => unknown;
@@ -62,8 +65,11 @@ export function packets(): Middleware {
           return next(command, packet);
         const other = metadata?.startedAt ?? 0;
         const own = broker.metadata.startedAt as number;
-        if (other > own || (other === own && instanceID > broker.instanceID))
+        if (other > own || (other === own && instanceID > broker.instanceID)) {
+          // It ends when it hears of this one.
+          void (broker.registry as unknown as Registry).discoverer.sendLocalNodeInfo();
           return dropped(command, `another node calls itself ${sender}`);
+        }
         process.stderr.write(`mailmesh: there is a node ${sender} in the mesh: set another MAILMESH_NODE_ID\n`);
         return process.exit(1);
       };

@@ -5,6 +5,7 @@
 
 import { chmod, mkdir } from 'node:fs/promises';
 import type { Config } from '../core/config/load.ts';
+import { sweepShare, sweepSlowdown } from '../core/mesh/sweep.ts';
 import { ClusterBlobStore } from '../drivers/cluster/blob-store.ts';
 import { ClusterDirectory } from '../drivers/cluster/directory.ts';
 import { ClusterLockStore } from '../drivers/cluster/lock-store.ts';
@@ -18,7 +19,6 @@ import { ClusterSampleStore } from '../drivers/cluster/sample-store.ts';
 import { ClusterSearchStore } from '../drivers/cluster/search-store.ts';
 import { EmbeddedBlobStore } from '../drivers/embedded/blob-store.ts';
 import { EmbeddedDirectory } from '../drivers/embedded/directory.ts';
-import { EmbeddedMailStore } from '../drivers/embedded/mail-store.ts';
 import { EmbeddedQueue } from '../drivers/embedded/queue.ts';
 import { EmbeddedSampleStore } from '../drivers/embedded/sample-store.ts';
 import { openAll } from './open-all.ts';
@@ -31,7 +31,7 @@ const PING_MS = 2_000;
 export async function openClusterStores(
   config: Config,
   urls: { readonly mongoUrl: string; readonly natsUrl: string },
-  { now, node, report }: OpenOptions,
+  { now, node, report, peers }: OpenOptions,
 ): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   await chmod(config.dataDir, 0o700);
@@ -43,7 +43,7 @@ export async function openClusterStores(
     for (const detail of mongo.warnings) report('mongo.warning', { detail });
     const closeNats = await openAll([nats]);
     try {
-      const parts = partsOf(mongo, nats, { now, node, report });
+      const parts = partsOf(mongo, nats, { now, node, report, peers });
       const { directory, blobs, mail, queue, search, samples, models } = parts;
       const closeParts = await openAll([directory, blobs, mail, queue, search, samples, models]);
       const failed = (error: unknown): void => report('message.failed', { detail: (error as Error).message });
@@ -69,7 +69,7 @@ export async function openClusterStores(
 }
 
 /** Backups are written as the folder of one machine, by its own drivers: either mode can take them up. */
-function partsOf(mongo: Mongo, nats: Nats, { now, node, report }: OpenOptions) {
+function partsOf(mongo: Mongo, nats: Nats, { now, node, report, peers }: OpenOptions) {
   return {
     directory: new ClusterDirectory({
       mongo,
@@ -78,7 +78,7 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report }: OpenOptions) {
       archive: (folder) => new EmbeddedDirectory({ folder, now }),
     }),
     blobs: new ClusterBlobStore({ mongo, now, archive: (folder) => new EmbeddedBlobStore({ folder, now }) }),
-    mail: new ClusterMailStore({ mongo, now, archive: (folder) => new EmbeddedMailStore({ folder, now }) }),
+    mail: new ClusterMailStore({ mongo }),
     queue: new ClusterQueue({
       mongo,
       nats,
@@ -86,6 +86,11 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report }: OpenOptions) {
       node,
       report,
       prefix: `mailmesh-${mongo.cluster}`,
+      // Stages are named like the services that run them.
+      sweep: {
+        slowdown: (stage) => sweepSlowdown(peers(stage).length),
+        share: (stage) => sweepShare(node, peers(stage)),
+      },
       archive: (folder) => new EmbeddedQueue({ folder, now }),
     }),
     search: new ClusterSearchStore({ mongo }),

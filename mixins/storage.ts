@@ -12,12 +12,16 @@ export type { Stores };
 export async function openStores(
   config: Config,
   now: () => number,
-  { node = '', report = () => {} }: Partial<OpenOptions> = {},
+  { node = '', report = () => {}, peers = () => [] }: Partial<OpenOptions> = {},
 ): Promise<Stores> {
   if (config.mongoUrl === null || config.natsUrl === null) {
     const { openEmbeddedStores } = await import('./storage-embedded.ts');
     return openEmbeddedStores(config, now);
   }
   const { openClusterStores } = await import('./storage-cluster.ts');
-  return openClusterStores(config, { mongoUrl: config.mongoUrl, natsUrl: config.natsUrl }, { now, node, report });
+  return openClusterStores(
+    config,
+    { mongoUrl: config.mongoUrl, natsUrl: config.natsUrl },
+    { now, node, report, peers },
+  );
 }

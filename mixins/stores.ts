@@ -41,4 +41,6 @@ export interface OpenOptions {
   readonly node: string;
   /** Told of what changes with the servers of a mesh, and of what an operator should know of them. */
   readonly report: (event: string, facts: Facts) => void;
+  /** Names of the nodes known to run a service, this one's among them; asked once services run. */
+  readonly peers: (service: string) => readonly string[];
 }
