@@ -9,7 +9,7 @@ export interface Identified {
 
 type Element<V> = V extends readonly (infer E)[] ? E : never;
 
-export interface Comparison<V> {
+interface Comparison<V> {
   readonly $eq?: V | null;
   readonly $ne?: V | Element<V> | null;
   readonly $gt?: V;
@@ -64,7 +64,7 @@ export interface FieldUpdate<T> {
 }
 
 /** Steps that see the document and the server's clock (`$$NOW`), made as one atomic change. */
-export type PipelineUpdate = readonly (
+type PipelineUpdate = readonly (
   | { readonly $set: { readonly [field: string]: Expression } }
   | { readonly $unset: string | readonly string[] }
 )[];

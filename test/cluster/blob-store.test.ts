@@ -224,6 +224,7 @@ test(
   },
   () =>
     onNodes(async ({ node }) => {
+      const server = await sharedServer();
       const store = await node();
       const acknowledged: Buffer[] = [];
       let refused = 0;
