@@ -15,6 +15,9 @@ const filler = (seq: number): Label => ({
   ...{ sender: '', previous: 'none', score: null, model: '', schema: 0, weight: 0, at: 0 },
 });
 
+/** What is read of the source. */
+type Log = Pick<SampleStore, 'labels' | 'stats'>;
+
 const bare = ({ seq: _seq, ...label }: StoredLabel): Label => label;
 
 /**
@@ -23,7 +26,7 @@ const bare = ({ seq: _seq, ...label }: StoredLabel): Label => label;
  * @param each called with every page before its labels are appended
  */
 export async function copyLabels(
-  from: SampleStore,
+  from: Log,
   to: SampleStore,
   each: (labels: readonly StoredLabel[]) => Promise<void>,
 ): Promise<void> {
@@ -53,7 +56,7 @@ export async function copyLabels(
 }
 
 /** Whether the first label there is the one of the same place here; an earlier copy that was cut off may have fillers. */
-async function isPrefix(from: SampleStore, to: SampleStore): Promise<boolean> {
+async function isPrefix(from: Log, to: SampleStore): Promise<boolean> {
   const first = await to.labels({ after: 0, limit: PAGE });
   if (first.length === 0) return (await to.stats()).lastSeq === 0;
   const theirs = first.find((label) => label.account !== NOBODY);
