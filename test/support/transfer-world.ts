@@ -196,7 +196,8 @@ export async function pictureOf(stores: TestStores): Promise<Record<string, unkn
         return [await nameOf(stores, `${id}/${content}`), wish];
       }),
     ),
-    queue: await queue.list({ limit: 100 }),
+    // To the millisecond it depends on whose clock is asked.
+    queue: (await queue.list({ limit: 100 })).map((record) => ({ ...record, finishedAt: record.finishedAt !== null })),
     queued: (await stores.queue.liveBlobs([])).size,
     labels: await Promise.all(
       (await samples.labels({ after: 0, limit: 100 })).map(async ({ key: _key, ...rest }) => ({
