@@ -17,7 +17,7 @@ const PAGE = 1_000;
 const UNLABELLED = 1_000;
 
 /** Events over there have places of their own: one from here must not be taken for one of theirs. */
-export const eventKey = (key: string): string => `~${key}`;
+const eventKey = (key: string): string => `~${key}`;
 
 /** Names of samples that are made of a content: only these change. */
 export class SampleNames {

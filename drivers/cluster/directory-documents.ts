@@ -41,7 +41,7 @@ export interface ApiKeyDocument extends Omit<ApiKey, 'hash'> {
 }
 
 /** A removal that has begun; whoever opens the directory finishes it. */
-export interface RemovalDocument {
+interface RemovalDocument {
   readonly _id: AccountId;
 }
 
