@@ -3,10 +3,12 @@
  * time out and notice a dead node only after half a minute.
  */
 
-import { type BrokerOptions, Errors } from 'moleculer';
+import { type BrokerOptions, type Context, Errors, Strategies } from 'moleculer';
 import type { Config } from './core/config/load.ts';
 import { ClientError, Fault, Fenced, MailError, TemporaryError } from './core/mail/errors.ts';
 import { REPLIES, type ReplyKey } from './core/mail/reply.ts';
+import { OwnerCache } from './core/mesh/owner-table.ts';
+import { packets } from './mixins/packets.ts';
 
 /** Brings our errors back when they cross a wire, where Moleculer would make plain ones of them. */
 class MailErrorRegenerator extends Errors.Regenerator {
@@ -49,10 +51,68 @@ const typedArray = (prefix: string, Type: typeof Uint8Array | typeof Uint32Array
   deserialize: (text: string) => new Type(Uint8Array.from(Buffer.from(text, 'base64')).buffer),
 });
 
-/** @param nodeId names the node in the mesh */
-export const brokerOptions = (config: Config, nodeId: string): BrokerOptions => ({
-  namespace: 'mailmesh',
+/** An endpoint, as far as strategies look at it. */
+interface Endpoint {
+  readonly id: string;
+  readonly local: boolean;
+  readonly node: { readonly metadata: { readonly draining?: boolean } | null };
+}
+
+/** Nodes that drain are asked only when there are no others. */
+function takingWork(all: readonly Endpoint[]): readonly Endpoint[] {
+  const open = all.filter(({ node }) => node.metadata?.draining !== true);
+  return open.length > 0 ? open : all;
+}
+
+/** The node's own services first, then the others' in turn. */
+class Nearest extends Strategies.Base {
+  #turn = 0;
+
+  override select(list: never): never {
+    const all = list as unknown as readonly Endpoint[];
+    const near = all.find(({ local }) => local);
+    if (near !== undefined) return near as never;
+    const open = takingWork(all);
+    this.#turn = (this.#turn + 1) % open.length;
+    return open[this.#turn] as never;
+  }
+}
+
+/** Accounts whose node is remembered. */
+const ACCOUNTS_MAX = 20_000;
+
+/** The node in charge of `params.account`: the same for whoever asks (core/mesh/rendezvous.ts). */
+class Rendezvous extends Strategies.Base {
+  readonly #owners = new OwnerCache(ACCOUNTS_MAX);
+  #nodes: readonly string[] = [];
+
+  override select(list: never, ctx: Context<{ account?: unknown }>): never {
+    const open = takingWork(list as unknown as readonly Endpoint[]);
+    if (open.length !== this.#nodes.length || open.some(({ id }, i) => id !== this.#nodes[i])) {
+      this.#nodes = open.map(({ id }) => id);
+      this.#owners.update(this.#nodes.map((id) => ({ id })));
+    }
+    const owner = this.#owners.ownerOf(String(ctx.params.account));
+    return (open.find(({ id }) => id === owner) ?? open[0]) as never;
+  }
+}
+
+// By name: the definitions of actions travel between nodes, where a class could not.
+Strategies.register('Rendezvous', Rendezvous as never);
+
+/** What joins a node to others. */
+export interface Transport {
+  /** Tells meshes apart that share a NATS. */
+  readonly namespace: string;
+  readonly transporter: NonNullable<BrokerOptions['transporter']>;
+}
+
+/** @param nodeId names the node in the mesh @param transport null for a node that is alone by design */
+export const brokerOptions = (config: Config, nodeId: string, transport: Transport | null): BrokerOptions => ({
+  namespace: transport?.namespace ?? 'mailmesh',
   nodeID: nodeId,
+  ...(transport === null ? {} : { transporter: transport.transporter, middlewares: [packets()] }),
+  metadata: { draining: false, startedAt: Date.now() },
   // Our own log has one line per event of the mail; the broker speaks up only when something is wrong.
   logger:
     config.logLevel === 'trace' || config.logLevel === 'debug'
@@ -70,7 +130,13 @@ export const brokerOptions = (config: Config, nodeId: string): BrokerOptions => 
   heartbeatInterval: 2,
   heartbeatTimeout: 5,
   tracking: { enabled: true, shutdownTimeout: config.drainTimeoutMs },
-  registry: { strategy: 'RoundRobin', preferLocal: true },
+  // Preferring what is near is the strategy's doing: for sharded actions it would be wrong.
+  registry: {
+    strategy: Nearest as never,
+    preferLocal: false,
+    // Nodes that fell silent are looked for by mixins/mesh.ts.
+    discoverer: { type: 'Local', options: { disableHeartbeatChecks: true } } as never,
+  },
   metrics: false,
   tracing: false,
   errorRegenerator: new MailErrorRegenerator(),

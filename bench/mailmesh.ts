@@ -26,6 +26,8 @@ export interface MailmeshOptions {
   readonly accounts?: number;
   /** For the server's Node, such as `--cpu-prof`. */
   readonly nodeOptions?: string;
+  /** Makes it a node of a mesh; the users are made by whoever starts its first. */
+  readonly mesh?: { readonly mongoUrl: string; readonly natsUrl: string; readonly users: readonly Login[] | null };
 }
 
 interface Started {
@@ -73,7 +75,15 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
   const log = await open(logFile, 'w');
   const more: Record<string, string> = { MAILMESH_INSECURE_AUTH: 'true', MAILMESH_RESOLVER_SERVERS: options.resolver };
   if (options.nodeOptions !== undefined) more.NODE_OPTIONS = options.nodeOptions;
+<<<<<<< HEAD
   const child = spawn(process.execPath, ['--max-semi-space-size=8', COMMAND, 'start', '--json'], {
+=======
+  if (options.mesh !== undefined) {
+    more.MAILMESH_MONGO_URL = options.mesh.mongoUrl;
+    more.MAILMESH_NATS_URL = options.mesh.natsUrl;
+  }
+  const child = spawn(process.execPath, [COMMAND, 'start', '--json'], {
+>>>>>>> mesh
     env: serverEnvironment(dataDir, more),
     // Over the channel it hears when this process ends, and ends too.
     stdio: ['ignore', 'pipe', log.fd, 'ipc'],
@@ -91,7 +101,7 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
   return {
     name: 'Mailmesh',
     ports: Object.fromEntries(started.listeners.map(({ name, port }) => [name, port])),
-    users: options.accounts === undefined ? await addUsers(dataDir) : [],
+    users: options.accounts === undefined ? (options.mesh?.users ?? (await addUsers(dataDir))) : [],
     places: ['INBOX', 'Junk'],
     roots: [child.pid!],
     async stop() {

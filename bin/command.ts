@@ -52,7 +52,8 @@ export interface Context {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   readonly json: boolean;
   readonly io: Io;
-  config(): Promise<Config>;
+  /** @param more what the command line says of options, by their names in the environment */
+  config(more?: Readonly<Record<string, string>>): Promise<Config>;
   /** Connects at the first call; main closes it. */
   client(): Promise<MeshClient>;
   readonly startNode: StartNode;

@@ -6,9 +6,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { configPage } from './config-page.ts';
+import { optionsEnv } from './options-env.ts';
 
 const FILES: readonly { readonly path: string; readonly text: () => string }[] = [
   { path: 'docs/config.md', text: configPage },
+  { path: 'k8s/base/options.env', text: optionsEnv },
 ];
 
 /** Paths of generated files whose text is not what it should be. */

@@ -24,7 +24,7 @@ const RUNTIMES = {
 const TESTED_MAJOR = 26;
 /** How soon the end of the process that started this one is noticed. */
 const PARENT_MS = 500;
-const CACHE = join(root, 'node_modules', '.cache', 'mailmesh');
+const CACHE = process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'mailmesh');
 /** Whatever warming up does, the start goes on. */
 const WARM_MS_MAX = 20_000;
 /** From here on Node strips types by itself. */
@@ -92,7 +92,7 @@ function warmUp(node) {
 async function inThisProcess() {
   stopWithParent();
   // For worker threads, which do not share what this thread has switched on.
-  process.env.NODE_COMPILE_CACHE ??= CACHE;
+  process.env.NODE_COMPILE_CACHE = CACHE;
   module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
   if (process.argv[2] !== '--run') {
     const { main } = await import('./mailmesh.ts');

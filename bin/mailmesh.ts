@@ -32,6 +32,8 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   model: { summary: 'spam models: list, show, activate, retrain', load: () => import('./commands/model.ts') },
   verify: { summary: 'check all stored data', load: () => import('./commands/verify.ts') },
   backup: { summary: 'copy all data while the server runs', load: () => import('./commands/backup.ts') },
+  nodes: { summary: 'nodes of the mesh: what they run, how busy they are', load: () => import('./commands/nodes.ts') },
+  migrate: { summary: 'bring stored data to the format of this version', load: () => import('./commands/migrate.ts') },
   restore: { summary: 'put a backup into an empty data folder', load: () => import('./commands/restore.ts') },
   doctor: { summary: 'check ports, TLS, disk, clock, permissions, DNS', load: () => import('./commands/doctor.ts') },
 };
@@ -83,7 +85,7 @@ async function dispatch(
     json,
     io,
     startNode: start,
-    config: () => readConfig(env),
+    config: (more = {}) => readConfig({ ...env, ...more }),
     client: () => {
       client ??= context.config().then((config) => connect(config, start));
       return client;

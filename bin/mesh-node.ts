@@ -21,6 +21,9 @@ export interface StoredBlob {
 }
 
 export interface MeshNode {
+  /** Its name in the mesh. */
+  readonly id: string;
+  readonly services: readonly string[];
   /** Accounts made at this start with their passwords, which are kept nowhere; null when there were accounts already. */
   readonly firstStart: { readonly accounts: readonly { readonly address: string; readonly password: string }[] } | null;
   readonly listeners: readonly Listener[];

@@ -5,6 +5,7 @@ import type { Listener, MeshNode } from './mesh-node.ts';
 
 interface Ready {
   readonly config: Config;
+  readonly node: { readonly id: string; readonly services: readonly string[] };
   readonly firstStart: MeshNode['firstStart'];
   readonly listeners: readonly Listener[];
   readonly readyMs: number;
@@ -60,7 +61,7 @@ function clientLines({ listeners }: Ready): string[] {
 }
 
 export function firstLines(ready: Ready): string {
-  const { config, firstStart, listeners, readyMs } = ready;
+  const { config, node, firstStart, listeners, readyMs } = ready;
   const order = Object.keys(WORDS);
   const sorted = listeners.toSorted((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   const where = sorted.map((listener) => {
@@ -71,11 +72,17 @@ export function firstLines(ready: Ready): string {
   const width = Math.max(0, ...accounts.map(({ address }) => address.length));
   const own =
     config.tlsCert === null ? clientLines(ready) : clientLines(ready).map((line) => line.replace(/; accept .*/, ''));
+  const after = `ready after ${(readyMs / 1000).toFixed(1)} s`;
+  const mailClient = listeners.some(({ name }) => name.startsWith('imap') || name.startsWith('submission'));
+  const block = (title: string, lines: readonly string[]): string[] =>
+    lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`), ''];
   return [
-    `Mailmesh is ready after ${(readyMs / 1000).toFixed(1)} s. Data: ${config.dataDir}`,
+    ...(config.mongoUrl === null
+      ? [`Mailmesh is ${after}. Data: ${config.dataDir}`]
+      : [`Node ${node.id} of the mesh is ${after}. It runs ${node.services.join(', ')}.`]),
     '',
     ...where,
-    '',
+    ...(where.length === 0 ? [] : ['']),
     ...(accounts.length === 0
       ? []
       : [
@@ -83,12 +90,8 @@ export function firstLines(ready: Ready): string {
           ...accounts.map(({ address, password }) => `  ${address.padEnd(width)}  ${password}`),
           '',
         ]),
-    'Try',
-    ...tryLines(ready).map((line) => `  ${line}`),
-    '',
-    'Mail client',
-    ...own.map((line) => `  ${line}`),
-    '',
+    ...block('Try', tryLines(ready)),
+    ...block('Mail client', mailClient ? own : []),
     'Ctrl-C ends it. More: npx mailmesh --help, docs/config.md',
   ].join('\n');
 }

@@ -1,10 +1,13 @@
 /** What every service of a node finds beside its broker: configuration, stores, log, metrics, hints and TLS. */
 
-import type { ServiceBroker } from 'moleculer';
+import type { ServiceBroker, ServiceSchema } from 'moleculer';
 import type { Logger } from 'pino';
 import type { Config } from '../core/config/load.ts';
+import type { ServiceName } from '../core/mesh/roles.ts';
 import type { Authenticator } from '../core/sasl/authenticator.ts';
+import type { HintBus } from './hint-bus.ts';
 import type { HintHub } from './hint-hub.ts';
+import type { Mesh } from './mesh.ts';
 import type { Metrics } from './metrics.ts';
 import type { Intake } from './pace.ts';
 import type { Readiness } from './readiness.ts';
@@ -19,6 +22,12 @@ export interface NodeContext {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly hints: HintHub;
+  /** Carries hints between nodes; null for a node that is alone by design. */
+  readonly hintBus: HintBus | null;
+  readonly mesh: Mesh;
+  readonly services: readonly ServiceName[];
+  /** Definitions of the services that the REST API is made of, where this node has the gateway. */
+  readonly api: readonly ServiceSchema[];
   readonly tls: TlsKeeper;
   readonly authenticator: Authenticator;
   readonly readiness: Readiness;

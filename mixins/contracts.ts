@@ -56,6 +56,26 @@ export interface MessageView extends MessageSummary {
 }
 export type MaintenanceReport = Readonly<Record<string, number | string | readonly Damage[]>>;
 
+export interface NodeStatus {
+  readonly id: string;
+  readonly host: string;
+  readonly version: string;
+  readonly services: readonly string[];
+  /** `unreachable`: known to be there, but it did not answer. */
+  readonly state: 'ready' | 'not ready' | 'draining' | 'unreachable';
+  /** Why it is not ready. */
+  readonly waitingFor: readonly string[];
+  readonly upMs: number;
+  /** Share of one processor that the process used since it was asked last; null when it did not answer. */
+  readonly cpu: number | null;
+  readonly memoryBytes: number | null;
+  readonly connections: number | null;
+  /** Accounts whose mailboxes it writes just now. */
+  readonly leases: number | null;
+  /** Version of the model that its filters score with; 0 for none. */
+  readonly model: number | null;
+}
+
 interface Contracts {
   'mailbox.commit': {
     params: {
@@ -67,6 +87,8 @@ interface Contracts {
       by: 'user' | 'filter';
       /** What the user says of these messages by the API, beside the operations. */
       label?: { mailbox: MailboxId; uids: Uint32Array; label: 'spam' | 'ham' | 'withdrawn' };
+      /** Names the commit, so that asking for it again changes nothing; set by `commit()` in mixins/commit.ts alone. */
+      request?: string;
     };
     result: CommitResult;
   };
@@ -167,6 +189,15 @@ interface Contracts {
   /** Which model the filters of this node score with. */
   'spam.running': { params: Record<string, never>; result: { model: ModelId | null; version: number } };
 
+  /** Trains a candidate and puts it through the gate, on whichever node runs the trainer. */
+  'trainer.train': { params: { who: string }; result: Result<'model.retrain'> };
+
+  /** What the asked node is and does. */
+  'node.status': { params: Record<string, never>; result: NodeStatus };
+  /** All nodes of the mesh, by name. */
+  'nodes.list': { params: PageRequest; result: Page<NodeStatus> };
+
+  'maintenance.migrate': { params: Record<string, never>; result: MaintenanceReport };
   'maintenance.verify': { params: { repair: boolean }; result: MaintenanceReport };
   'maintenance.backup': { params: { destination: string }; result: MaintenanceReport };
   'maintenance.collect': { params: Record<string, never>; result: MaintenanceReport };
@@ -177,13 +208,16 @@ export type ActionName = keyof Contracts;
 export type Params<A extends ActionName> = Contracts[A]['params'];
 export type Result<A extends ActionName> = Contracts[A]['result'];
 
-/** A question with a deadline (the broker's requestTimeout unless given). */
+/** A question with a deadline (the broker's requestTimeout unless given), to a node by name or to whichever suits. */
 export function call<A extends ActionName>(
   through: ServiceBroker | Context<never, never>,
   action: A,
   params: Params<A>,
-  options: { readonly timeoutMs?: number } = {},
+  options: { readonly timeoutMs?: number; readonly nodeId?: string } = {},
 ): Promise<Result<A>> {
-  const callOptions = options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs };
+  const callOptions = {
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
+    ...(options.nodeId === undefined ? {} : { nodeID: options.nodeId }),
+  };
   return (through as ServiceBroker).call(action, params as never, callOptions) as Promise<Result<A>>;
 }

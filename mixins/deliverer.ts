@@ -9,8 +9,8 @@ import { type Placement, place } from '../core/delivery/placement.ts';
 import type { Recipient } from '../core/mail/envelope.ts';
 import { NO_FLAGS } from '../core/mail/flags.ts';
 import type { Delivery, Job } from '../core/ports/queue.ts';
+import { commit } from './commit.ts';
 import type { NodeContext } from './context.ts';
-import { call } from './contracts.ts';
 import { type RunHandler, type RunResult, StageFailure } from './stage-runner.ts';
 
 /** Recipients of one message that are delivered to at a time. */
@@ -70,7 +70,7 @@ async function deliver(
   const placement = await placementOf(context, job, recipient);
   if (placement === undefined) return refused('the account is gone');
   const { content } = await assembler.assemble(recipient);
-  const { results } = await call(broker, 'mailbox.commit', {
+  const { results } = await commit(broker, {
     account: recipient.account,
     ops: [
       {

@@ -20,6 +20,7 @@ export interface FirstStart {
 const NAMES = ['alice', 'bob'] as const;
 /** 16 characters of base 32: 80 bits. */
 const PASSWORD_LENGTH = 16;
+const LOCK_MS = 60_000;
 
 const marker = (config: Config): string => join(config.dataDir, 'first-start');
 
@@ -34,9 +35,12 @@ async function isOver(config: Config): Promise<boolean> {
 
 /** null when there is a domain or an account already, but for those of a first start that is not over. */
 export async function firstStart(broker: ServiceBroker, config: Config): Promise<FirstStart | null> {
-  const { directory } = contextOf(broker).stores;
+  const { stores, mesh } = contextOf(broker);
+  const { directory, locks } = stores;
   const isEmpty = (await directory.domains()).length === 0 && (await directory.countAccounts()) === 0;
   if (!isEmpty && (await isOver(config))) return null;
+  // Nodes of a mesh that are started together: one of them makes the accounts.
+  if (!(await locks.take('first-start', mesh.self, LOCK_MS))) return null;
   await writeFile(marker(config), '');
   if ((await directory.domain(config.domain)) === undefined)
     await call(broker, 'domain.create', { name: config.domain });

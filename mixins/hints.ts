@@ -1,6 +1,8 @@
 /**
- * Hints over the broker. One wrapper sends them, because an event that is too large or meets a lost connection makes
- * `broadcast` reject, and an unawaited rejection would end the process: a hint may always be lost.
+ * Hints. In a mesh those about mailboxes go to whoever watches the account and to nobody else (mixins/hint-bus.ts), so
+ * that their cost does not grow with the number of nodes; rare ones are events of the broker. One wrapper sends them,
+ * because an event that meets a lost connection makes `broadcast` reject, and an unawaited rejection would end the
+ * process: a hint may always be lost.
  */
 
 import type { ServiceBroker } from 'moleculer';
@@ -24,11 +26,10 @@ function send(broker: ServiceBroker, name: string, hint: unknown): void {
 }
 
 export function emitHint(broker: ServiceBroker, hint: MailboxHint): void {
-  send(
-    broker,
-    MAILBOX_CHANGED,
-    hint.mailboxes.length > MAILBOXES_MAX ? { ...hint, mailboxes: [], listChanged: true } : hint,
-  );
+  const sent = hint.mailboxes.length > MAILBOXES_MAX ? { ...hint, mailboxes: [], listChanged: true } : hint;
+  const { hintBus } = contextOf(broker);
+  if (hintBus === null) send(broker, MAILBOX_CHANGED, sent);
+  else hintBus.publish(sent);
 }
 
 export const emitModelActivated = (broker: ServiceBroker): void => send(broker, MODEL_ACTIVATED, {});

@@ -39,10 +39,13 @@ export class LearningLoop {
   async isDue(): Promise<boolean> {
     const { stores, config, now } = this.#context;
     const { lastSeq } = await stores.samples.stats();
-    const active = await stores.models.active();
-    const fresh = lastSeq - Math.max(active?.trainedTo ?? 0, this.#lastSeq);
+    // Also turns of other nodes, and those whose model was rejected.
+    const models = await stores.models.list();
+    const trainedTo = models.reduce((most, model) => Math.max(most, model.trainedTo), this.#lastSeq);
+    const fresh = lastSeq - trainedTo;
     if (fresh <= 0) return false;
-    return fresh >= config.trainingLabelsMin || now() - this.#lastAt >= config.trainingIntervalMs;
+    const trainedAt = models.reduce((latest, model) => Math.max(latest, model.createdAt), this.#lastAt);
+    return fresh >= config.trainingLabelsMin || now() - trainedAt >= config.trainingIntervalMs;
   }
 
   /** Trains now; a turn that is already under way is waited for instead. */

@@ -48,6 +48,8 @@ export async function collect(context: NodeContext): Promise<MaintenanceReport> 
 /** Jobs whose stage runs nowhere in the mesh go on without it, when its policy says so and it has been long enough. */
 export async function skipAbsentStages(broker: ServiceBroker): Promise<void> {
   const context = contextOf(broker);
+  // Who can't see the others can't tell what runs nowhere.
+  if (!context.mesh.isConnected) return;
   const running = new Set(broker.registry.getServiceList({ onlyAvailable: true }).map(({ name }) => name));
   for (const spec of STAGE_TABLE) {
     if (spec.whenBroken !== 'skip' || spec.absentMsMax === null) continue;

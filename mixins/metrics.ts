@@ -108,9 +108,19 @@ export function createMetrics() {
       help: 'Version of the model that this node scores with; 0 for none.',
       registers,
     }),
+    leases: new Gauge({
+      name: 'mailmesh_leases',
+      help: 'Accounts that this node holds the lease of: those that it has written in the last seconds.',
+      registers,
+    }),
+    packetsDropped: new Counter({
+      name: 'mailmesh_packets_dropped_total',
+      help: 'Messages of the mesh that were not ours, or not fit to be read.',
+      registers,
+    }),
     ready: new Gauge({
       name: 'mailmesh_ready',
-      help: '1 when every listener accepts and the stores are open.',
+      help: '1 when a command to this node would not fail.',
       registers,
     }),
   };

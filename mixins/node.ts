@@ -1,55 +1,53 @@
 /**
- * One node of the mesh: stores, broker and the services of its roles, from start to drained stop. `all` is the complete
- * server of one machine; `offline` serves the mailmesh command while no server runs: stores and actions, no listeners.
+ * One node of the mesh: stores, broker and services, from start to drained stop. `all` is what the configuration says: on
+ * one machine the complete server, in a mesh the node's role. `offline` serves the mailmesh command while no server runs
+ * here: stores and actions, no listeners.
  */
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type ServiceBroker as Broker, ServiceBroker, type ServiceSchema } from 'moleculer';
 import type { Config } from '../core/config/load.ts';
+import type { Facts } from '../core/mail/errors.ts';
 import { base32 } from '../core/mail/ids.ts';
 import { readLayout } from '../core/mail/layout.ts';
+import { API_SERVICES, needsCertificate, type ServiceName, servicesOf } from '../core/mesh/roles.ts';
 import { Throttle } from '../core/sasl/throttle.ts';
 import { brokerOptions } from '../moleculer.config.ts';
 import { DirectoryAuthenticator } from './authenticator.ts';
+import { BusTransporter } from './bus-transporter.ts';
 import { attachContext, type NodeContext } from './context.ts';
 import { type ActionName, call, type Params, type Result } from './contracts.ts';
 import { findMessage } from './find-message.ts';
 import { type FirstStart, firstStart, firstStartOver } from './first-start.ts';
+import { HintBus } from './hint-bus.ts';
 import { HintHub } from './hint-hub.ts';
 import { createLog, errorFacts } from './log.ts';
+import { Mesh } from './mesh.ts';
 import { createMetrics } from './metrics.ts';
 import { Intake } from './pace.ts';
+import { probes } from './probes.ts';
 import { type ListenerInfo, Readiness } from './readiness.ts';
-import { openStores } from './storage.ts';
+import { openStores, type Stores } from './storage.ts';
 import { storeBlob } from './store-blob.ts';
 import { TlsKeeper } from './tls-keeper.ts';
 import { VERSION } from './version.ts';
 
-/** Services by role, in starting order: whoever takes mail in starts last. */
-const SERVICES = {
-  offline: [
-    'hints',
-    'mailbox',
-    'account',
-    'domain',
-    'alias',
-    'apikey',
-    'folder',
-    'message',
-    'queue',
-    'trace',
-    'model',
-    'maintenance',
-  ],
-  filters: ['authentication', 'attachments', 'spam', 'placement', 'delivery', 'feedback', 'search'],
-  edges: ['lmtp', 'submission', 'smtp', 'pop3', 'imap', 'gateway'],
-} as const;
+/** Services for one command; without listeners and stages. */
+const OFFLINE: readonly ServiceName[] = ['mailbox', ...API_SERVICES, 'trainer'];
+/** A first start makes accounts by these. */
+const FIRST_START: readonly ServiceName[] = ['mailbox', 'domain', 'account'];
 
-const namesOf = (roles: 'all' | 'offline'): readonly string[] =>
-  roles === 'all' ? [...SERVICES.offline, ...SERVICES.filters, ...SERVICES.edges] : SERVICES.offline;
+export interface NodeOptions {
+  readonly roles: 'all' | 'offline';
+  /** Open stores instead of those that the configuration names; closed with the node. */
+  readonly stores?: Stores;
+}
 
 export interface Node {
+  /** Its name in the mesh. */
+  readonly id: string;
+  readonly services: readonly string[];
   /** Accounts made at this start with their passwords, which are kept nowhere; null when there were accounts already. */
   readonly firstStart: FirstStart | null;
   readonly listeners: readonly ListenerInfo[];
@@ -62,15 +60,31 @@ export interface Node {
   stop(): Promise<void>;
 }
 
-export async function startNode(config: Config, options: { readonly roles: 'all' | 'offline' }): Promise<Node> {
+/** Unique in the mesh; of letters that names of NATS subjects may have. */
+const newNodeId = (): string => `${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-${process.pid}-${base32(randomBytes(4))}`;
+
+export async function startNode(config: Config, options: NodeOptions): Promise<Node> {
   const now = Date.now;
   const log = createLog(config);
   const metrics = createMetrics();
-  const stores = await openStores(config, now);
+  const offline = options.roles === 'offline';
+  const node = offline ? newNodeId() : (config.nodeId ?? newNodeId());
+  const report = (event: string, facts: Facts): void => log.warn(facts, event);
+  const peers = (service: string): readonly string[] => mesh.nodesOf(service);
+  const stores = options.stores ?? (await openStores(config, now, { node, report, peers }));
   const fault = (room: string) => (error: unknown) => {
     metrics.faults.inc({ room });
     log.error({ room, ...errorFacts(error) }, 'fault');
   };
+  const services = offline ? OFFLINE : servicesOf(config);
+  const transport =
+    stores.mesh === null
+      ? null
+      : { namespace: `mailmesh-${stores.mesh.name}`, transporter: new BusTransporter(stores.mesh.bus) };
+  const broker = new ServiceBroker(brokerOptions(config, node, transport));
+  const bus = stores.mesh?.bus ?? null;
+  const mesh = new Mesh(broker, { connected: bus === null ? null : () => bus.isConnected });
+  const hints = new HintHub(fault('hints'));
   const tls = new TlsKeeper(config, fault('tls'));
   const readiness = new Readiness();
   readiness.expect('services');
@@ -92,7 +106,23 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
     stores,
     log,
     metrics,
-    hints: new HintHub(fault('hints')),
+    hints,
+    hintBus:
+      stores.mesh === null
+        ? null
+        : new HintBus({
+            bus: stores.mesh.bus,
+            mesh: stores.mesh.name,
+            self: mesh.self,
+            hub: hints,
+            dropped: (detail) => {
+              metrics.packetsDropped.inc();
+              log.warn({ detail }, 'hint.dropped');
+            },
+          }),
+    mesh,
+    services,
+    api: services.includes('gateway') ? await Promise.all(API_SERVICES.map(loadService)) : [],
     tls,
     authenticator,
     readiness,
@@ -100,32 +130,52 @@ export async function startNode(config: Config, options: { readonly roles: 'all'
     doorsOpen,
     now,
   };
-  const broker = new ServiceBroker(brokerOptions(config, `${hostname()}-${process.pid}-${base32(randomBytes(4))}`));
   attachContext(broker, context);
+  probes(context);
 
   const stop = async (): Promise<void> => {
     readiness.drain();
+    await mesh.drain();
+    // While everybody knows where to go instead, and before anything else ends.
+    await (broker.getLocalService('mailbox') as unknown as { handOver(): Promise<void> } | undefined)?.handOver();
     await broker.stop();
+    mesh.close();
     tls.close();
     await stores.close();
     log.flush();
   };
   try {
-    if (options.roles === 'all') await tls.open(now());
-    for (const name of namesOf(options.roles)) broker.createService(await loadService(name));
+    if (!offline && needsCertificate(services)) await tls.open(now());
+    const support = [
+      ...(context.hintBus === null ? ['hints'] : []),
+      ...(offline ? [] : ['node']),
+      ...(offline || services.includes('gateway') ? [] : ['health']),
+    ];
+    const alone = offline && mesh.isShared ? services.filter((name) => name !== 'mailbox') : services;
+    for (const name of [...support, ...alone]) broker.createService(await loadService(name));
     const started = broker.start();
     let first: FirstStart | null = null;
-    if (options.roles === 'all') {
-      // Nobody may be told that an account does not exist while it is being made: listeners open last.
-      await Promise.race([started, broker.waitForServices(['mailbox', 'domain', 'account'])]);
-      first = await firstStart(broker, config);
+    if (!offline) {
+      if (FIRST_START.every((name) => services.includes(name))) {
+        // Nobody may be told that an account does not exist while it is being made: listeners open last.
+        await Promise.race([started, broker.waitForServices([...FIRST_START])]);
+        first = await firstStart(broker, config);
+      }
       openDoors();
     }
     await started;
+    // A mesh without any node that writes mailboxes: this command does it itself.
+    if (alone !== services && mesh.nodesOf('mailbox').length === 0) {
+      broker.createService(await loadService('mailbox'));
+      await broker.waitForServices(['mailbox']);
+    }
     if (first !== null) await firstStartOver(config);
     readiness.set('services', true);
-    metrics.ready.set(1);
+    await readiness.refresh();
+    metrics.ready.set(readiness.ready ? 1 : 0);
     return {
+      id: broker.nodeID,
+      services,
       firstStart: first,
       listeners: readiness.listeners,
       broker,

@@ -7,11 +7,16 @@ export interface ListenerInfo {
   readonly tls: boolean;
 }
 
+const PROBE_MS = 500;
+
 export class Readiness {
   readonly #parts = new Map<string, boolean>();
   readonly listeners: ListenerInfo[] = [];
   /** Listeners that are open, or closed with connections that have not ended yet. */
   readonly #serving = new Set<string>();
+  readonly #probes = new Map<string, () => Promise<boolean> | boolean>();
+  #probing: Promise<void> | undefined;
+  #probedAt = Number.NEGATIVE_INFINITY;
   #draining = false;
   #wasReady = false;
   #quiet: (() => void) | undefined;
@@ -23,6 +28,27 @@ export class Readiness {
 
   set(part: string, ready: boolean): void {
     this.#parts.set(part, ready);
+  }
+
+  /** Declares a part that is asked itself, whenever somebody wants to know. One that throws is not ready. */
+  probe(part: string, ask: () => Promise<boolean> | boolean): void {
+    this.expect(part);
+    this.#probes.set(part, ask);
+  }
+
+  /** Asks the parts that are to be asked; not more often than makes sense. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#probedAt < PROBE_MS) return this.#probing;
+    this.#probedAt = performance.now();
+    const asked = [...this.#probes].map(async ([part, ask]) => {
+      try {
+        this.set(part, await ask());
+      } catch {
+        this.set(part, false);
+      }
+    });
+    this.#probing = Promise.all(asked).then(() => undefined);
+    return this.#probing;
   }
 
   listening(listener: ListenerInfo): void {
@@ -49,6 +75,10 @@ export class Readiness {
     return new Promise((resolve) => {
       this.#quiet = resolve;
     });
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
   }
 
   get ready(): boolean {

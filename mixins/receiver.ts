@@ -11,6 +11,7 @@ import type { Address, Recipient } from '../core/mail/envelope.ts';
 import { type AccountId, queueId } from '../core/mail/ids.ts';
 import type { RecipientDecision, SmtpConfig, SmtpEnvironment, SmtpKind } from '../core/smtp/environment.ts';
 import type { NodeContext } from './context.ts';
+import { roomOf } from './queue-room.ts';
 
 const smtpConfig = ({ config }: NodeContext): SmtpConfig => ({
   hostname: config.hostname,
@@ -32,6 +33,7 @@ const smtpConfig = ({ config }: NodeContext): SmtpConfig => ({
 export function receiver(context: NodeContext, kind: SmtpKind): SmtpEnvironment {
   const { stores, metrics, config, now, authenticator } = context;
   const log: Logger = context.log;
+  const room = roomOf(stores.queue, config.queueMessagesMax);
   return {
     config: smtpConfig(context),
     blobs: stores.blobs,
@@ -39,12 +41,15 @@ export function receiver(context: NodeContext, kind: SmtpKind): SmtpEnvironment 
     now,
     random: (length) => randomBytes(length),
     newQueueId: () => queueId(now(), randomBytes(7)),
-    resolveRecipient: (address, client, sizeBytes) =>
-      resolveRecipient(context, address, client.account !== null, sizeBytes),
+    async resolveRecipient(address, client, sizeBytes) {
+      if (await room.isFull(now())) return { ok: false, reply: 'queueFull' };
+      return resolveRecipient(context, address, client.account !== null, sizeBytes);
+    },
     async custody(message) {
       await stores.queue.accept(message, deliveryPlan());
       metrics.accepted.inc({ protocol: kind });
       context.intake.accepted(now());
+      room.accepted();
     },
     refused(message) {
       metrics.refused.inc({ protocol: kind, reply: message.reply.slice(0, 3) });

@@ -68,11 +68,12 @@ export class SearchIndexer {
     this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
   }
 
-  /** After a start: whoever changed while nobody listened. */
-  async catchUp(): Promise<void> {
+  /** Those accounts that changed while nobody listened. */
+  async catchUp(wanted: (account: AccountId) => boolean): Promise<void> {
     for (let cursor: AccountId | null = null; !this.#stopped; ) {
       const accounts: readonly AccountId[] = await this.#stores.mail.accounts(cursor, ACCOUNTS_PAGE);
       for (const account of accounts) {
+        if (!wanted(account)) continue;
         const state = await this.#stores.mail.account(account);
         if (state !== undefined && state.modSeq > (await this.#stores.search.mark(account))) this.changed(account);
       }

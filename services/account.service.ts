@@ -9,8 +9,9 @@ import type { DirectoryAccount } from '../core/ports/directory.ts';
 import type { Op } from '../core/ports/mail-store.ts';
 import { hashPassword } from '../core/sasl/password.ts';
 import { api, limitOf, optional, PAGE, pageFrom, size, text } from '../mixins/api.ts';
+import { commit } from '../mixins/commit.ts';
 import type { NodeContext } from '../mixins/context.ts';
-import { type AccountView, call } from '../mixins/contracts.ts';
+import type { AccountView } from '../mixins/contracts.ts';
 import { findAccount } from '../mixins/find-message.ts';
 import { startMailboxes } from '../mixins/start-mailboxes.ts';
 
@@ -64,7 +65,7 @@ export const service: ServiceSchema = {
         });
         try {
           // Clients that show only what is subscribed show these.
-          await call(ctx.broker, 'mailbox.commit', {
+          await commit(ctx.broker, {
             account: entry.id,
             ops: mailboxes.map(({ name }): Op => ({ t: 'subscribe', name, subscribed: true })),
             session: ctx.requestID ?? ctx.id,

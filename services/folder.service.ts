@@ -6,7 +6,7 @@ import { checkMailboxName } from '../core/imap/mailbox-name.ts';
 import { ClientError } from '../core/mail/errors.ts';
 import { type MailboxId, randomId } from '../core/mail/ids.ts';
 import { api, text } from '../mixins/api.ts';
-import { call } from '../mixins/contracts.ts';
+import { commit } from '../mixins/commit.ts';
 import { findAccount, findMailbox } from '../mixins/find-message.ts';
 
 const account = text();
@@ -44,7 +44,7 @@ export const service: ServiceSchema = {
         const { id } = await findAccount(stores.directory, params.account);
         const wanted = params.name.normalize('NFC');
         checkMailboxName(wanted);
-        const { results } = await call(ctx.broker, 'mailbox.commit', {
+        const { results } = await commit(ctx.broker, {
           account: id,
           ops: [{ t: 'createMailbox', id: randomId<MailboxId>(randomBytes(16)), name: wanted, role: null }],
           session: ctx.requestID ?? ctx.id,
@@ -66,7 +66,7 @@ export const service: ServiceSchema = {
         const { id } = await findAccount(stores.directory, params.account);
         const mailbox = await findMailbox(stores.mail, id, params.mailbox);
         if (mailbox.role === 'inbox') throw new ClientError('mailboxName', { mailbox: mailbox.name });
-        await call(ctx.broker, 'mailbox.commit', {
+        await commit(ctx.broker, {
           account: id,
           ops: [{ t: 'deleteMailbox', mailbox: mailbox.id }],
           session: ctx.requestID ?? ctx.id,

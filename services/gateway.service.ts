@@ -1,6 +1,5 @@
 /** The REST gateway: administration, health, metrics, the API's description, and the command's control socket. */
 
-import { once } from 'node:events';
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { ServiceSchema } from 'moleculer';
 import ApiGateway from 'moleculer-web';
@@ -9,6 +8,7 @@ import { contextOf } from '../mixins/context.ts';
 import { apiHandler, sendJson, sendProblem } from '../mixins/rest/api-handler.ts';
 import { apiPage } from '../mixins/rest/api-page.ts';
 import { openControl } from '../mixins/rest/control.ts';
+import { closeServers, listenHttp } from '../mixins/rest/listen.ts';
 import { openApi, type RestAction } from '../mixins/rest/openapi.ts';
 import { operationRoutes } from '../mixins/rest/operations.ts';
 import { rawGet, rawPut } from '../mixins/rest/raw-handlers.ts';
@@ -16,8 +16,6 @@ import { httpServer } from '../mixins/rest/request-listener.ts';
 import { restActions } from '../mixins/rest/rest-actions.ts';
 
 const RAW = '/v1/accounts/:account/mailboxes/:mailbox/messages';
-/** How long a request may be under way when the server stops. */
-const CLOSE_MS = 5_000;
 
 const onError = (_: unknown, res: ServerResponse & { $service?: { broker: never } }, error: unknown): void =>
   sendProblem(res.$service!.broker, res, error);
@@ -65,45 +63,20 @@ export const service: ServiceSchema = {
     });
 
     await context.doorsOpen;
-    const servers: Server[] = [await openControl(broker)];
+    const control = await openControl(broker);
+    const servers: Server[] = control === null ? [] : [control];
     this.servers = servers;
-    const { httpPort: port, bind: host } = context.config;
-    if (port === null) return;
-    context.readiness.expect('listener http');
+    const { httpPort } = context.config;
+    if (httpPort === null) return;
     const aliases = this.aliases as readonly { readonly re: RegExp; readonly method: string }[];
     const server = httpServer({
       handle: this.httpHandler as RequestListener,
       methodsOf: (path) => aliases.filter(({ re }) => re.test(path)).map(({ method }) => method),
     });
-    server.listen({ host, port });
-    try {
-      await once(server, 'listening');
-    } catch (error) {
-      throw Object.assign(error as Error, { listener: 'http', port });
-    }
+    await listenHttp(context, server, httpPort);
     servers.push(server);
-    const bound = server.address();
-    context.readiness.listening({
-      name: 'http',
-      host,
-      port: bound !== null && typeof bound === 'object' ? bound.port : port,
-      tls: false,
-    });
   },
   async stopped() {
-    // Probes are answered, with 503, as long as mail connections end.
-    const { readiness } = contextOf(this.broker);
-    readiness.drained('http');
-    await readiness.quiet();
-    await Promise.all(
-      ((this.servers ?? []) as readonly Server[]).map(async (server) => {
-        const closed = once(server, 'close');
-        server.close();
-        server.closeIdleConnections();
-        const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
-        await closed;
-        clearTimeout(timer);
-      }),
-    );
+    await closeServers(contextOf(this.broker), (this.servers ?? []) as readonly Server[]);
   },
 };

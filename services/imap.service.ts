@@ -7,8 +7,8 @@ import { ColumnsCache } from '../core/imap/columns-cache.ts';
 import { makeImapEngine } from '../core/imap/engine.ts';
 import type { ImapEnvironment } from '../core/imap/environment.ts';
 import { type MailboxId, randomId } from '../core/mail/ids.ts';
+import { commit } from '../mixins/commit.ts';
 import type { NodeContext } from '../mixins/context.ts';
-import { call } from '../mixins/contracts.ts';
 import { listenerMixin } from '../mixins/listener.mixin.ts';
 
 const environment = (context: NodeContext, broker: ServiceBroker): ImapEnvironment => ({
@@ -26,7 +26,7 @@ const environment = (context: NodeContext, broker: ServiceBroker): ImapEnvironme
   search: context.stores.search,
   columns: new ColumnsCache(context.stores.mail),
   authenticator: context.authenticator,
-  commit: (account, ops, session) => call(broker, 'mailbox.commit', { account, ops, session, by: 'user' }),
+  commit: (account, ops, session) => commit(broker, { account, ops, session, by: 'user' }),
   changes: (account) => context.hints.of(account),
   newMailboxId: () => randomId<MailboxId>(randomBytes(16)),
   now: context.now,

@@ -3,9 +3,11 @@
  * follow from it along, and tells everyone by a hint.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context, ServiceSchema } from 'moleculer';
 import type { MailboxHint } from '../core/mail/hints.ts';
 import type { AccountId, MailboxId } from '../core/mail/ids.ts';
+import { LEASE, type LeaseTimes } from '../core/mesh/lease.ts';
 import type { CommitResult, Op } from '../core/ports/mail-store.ts';
 import { AccountOwner } from '../mixins/actor.ts';
 import { contextOf, type NodeContext } from '../mixins/context.ts';
@@ -13,6 +15,11 @@ import type { Params } from '../mixins/contracts.ts';
 import { emitFeedbackPending, emitHint } from '../mixins/hints.ts';
 import { mayLabel, withLabels } from '../mixins/label-outbox.ts';
 import { Serial } from '../mixins/serial.ts';
+
+/** Nobody waits for the lease of a node that is alone by design. */
+const ALONE: LeaseTimes = { ...LEASE, ttlMs: 30_000, renewMs: 10_000 };
+/** Longer than a lease lasts, so that whoever waits for one of a node that is gone gets it. */
+const LEASE_WAIT_MS = LEASE.ttlMs + 4_000;
 
 interface Actor {
   context: NodeContext;
@@ -40,11 +47,12 @@ export const service: ServiceSchema = {
   actions: {
     commit: {
       visibility: 'public',
+      strategy: 'Rendezvous',
       async handler(ctx: Context<Params<'mailbox.commit'>>): Promise<CommitResult> {
         const { context, owner, serial } = this.actor as Actor;
-        const { account } = ctx.params;
+        const { account, request } = ctx.params;
         const write = async (ops: readonly Op[]): Promise<CommitResult> => {
-          const result = await owner.commit(account, ops);
+          const result = await owner.commit(account, ops, request);
           emitHint(this.broker, {
             account,
             modSeq: result.modSeq,
@@ -69,13 +77,31 @@ export const service: ServiceSchema = {
       },
     },
   },
+  methods: {
+    /** Before the node stops: other nodes, where there are any, take over one account after the other. */
+    async handOver() {
+      const { context, owner } = this.actor as Actor;
+      const others = context.mesh.nodesOf('mailbox').some((id) => id !== this.broker.nodeID);
+      if (others) await owner.drain();
+    },
+  },
   created() {
     const context = contextOf(this.broker);
-    const actor: Actor = {
-      context,
-      owner: new AccountOwner(context.stores.mail, this.broker.nodeID, context.now),
-      serial: new Serial(),
-    };
+    const { mesh } = context;
+    const owner = new AccountOwner({
+      store: context.stores.mail,
+      owner: mesh.self,
+      times: mesh.isShared ? LEASE : ALONE,
+      waitMs: LEASE_WAIT_MS,
+      elapsed: () => performance.now(),
+      sleep: (ms) => sleep(ms),
+      random: Math.random,
+      mine: (account) => mesh.owns('mailbox', account),
+      lives: (holder) => mesh.lives(holder),
+    });
+    mesh.onChange(() => void owner.settle());
+    Object.assign(context.metrics.leases, { collect: () => context.metrics.leases.set(owner.count) });
+    const actor: Actor = { context, owner, serial: new Serial() };
     this.actor = actor;
   },
   async stopped() {

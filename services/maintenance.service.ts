@@ -1,11 +1,13 @@
-/** Upkeep of the stores: on a clock by itself, and on demand for operators. */
+/** Upkeep of the stores: on a clock by itself, on one node at a time, and on demand for operators. */
 
 import { randomBytes } from 'node:crypto';
 import type { ServiceSchema } from 'moleculer';
 import { api, text } from '../mixins/api.ts';
 import { contextOf } from '../mixins/context.ts';
+import { Leader } from '../mixins/leader.ts';
 import { errorFacts } from '../mixins/log.ts';
 import { backup, collect, skipAbsentStages, stats, verify } from '../mixins/maintenance.ts';
+import { migrate } from '../mixins/migrate.ts';
 
 const COLLECT_MS = 60_000;
 const SWEEP_MS = 5_000;
@@ -24,6 +26,18 @@ export const service: ServiceSchema = {
       },
       { repair: { type: 'boolean', convert: true } },
       (params, context) => verify(context, params.repair),
+    ),
+    migrate: api(
+      'maintenance.migrate',
+      {
+        rest: 'POST /v1/maintenance/migrate',
+        scope: 'admin',
+        summary: 'Bring stored data to the format of this version',
+        answer: 'Report',
+        long: true,
+      },
+      {},
+      (_params, _context, ctx) => migrate(ctx.broker),
     ),
     backup: api(
       'maintenance.backup',
@@ -53,6 +67,8 @@ export const service: ServiceSchema = {
   },
   started() {
     const context = contextOf(this.broker);
+    const leader = new Leader('upkeep', context.stores.locks, context.mesh);
+    this.leader = leader;
     const every = (ms: number, event: string, work: () => Promise<unknown>): NodeJS.Timeout => {
       let busy = false;
       // Nodes that were started together do not all begin at once.
@@ -60,7 +76,9 @@ export const service: ServiceSchema = {
       return setInterval(() => {
         if (busy) return;
         busy = true;
-        work()
+        leader
+          .leads()
+          .then((leads) => (leads ? work() : undefined))
           .catch((error: unknown) => context.log.warn(errorFacts(error), event))
           .finally(() => {
             busy = false;
@@ -72,7 +90,9 @@ export const service: ServiceSchema = {
       every(SWEEP_MS, 'sweep.failed', () => skipAbsentStages(this.broker)),
     ];
   },
-  stopped() {
+  async stopped() {
     for (const timer of (this.timers ?? []) as readonly NodeJS.Timeout[]) clearInterval(timer);
+    // One that can't be given back runs out.
+    await (this.leader as Leader | undefined)?.resign().catch(() => undefined);
   },
 };

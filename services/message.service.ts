@@ -8,7 +8,7 @@ import { readLayout, wholeBlob } from '../core/mail/layout.ts';
 import { describeMessage, toContentInput } from '../core/mime/describe.ts';
 import type { Op } from '../core/ports/mail-store.ts';
 import { api, limitOf, numberCursor, optional, PAGE, pageFrom, size, text } from '../mixins/api.ts';
-import { call } from '../mixins/contracts.ts';
+import { commit } from '../mixins/commit.ts';
 import { findAccount, findMailbox, findMessage } from '../mixins/find-message.ts';
 import { newestRows, summarizeRows, viewMessage } from '../mixins/message-page.ts';
 import { searchMessages } from '../mixins/message-search.ts';
@@ -84,7 +84,7 @@ export const service: ServiceSchema = {
         const to = mailboxes.find((one) => role !== null && one.role === role);
         const uids = Uint32Array.of(params.uid);
         const move: readonly Op[] = to === undefined ? [] : [{ t: 'move', from: found.mailbox.id, uids, to: to.id }];
-        await call(ctx.broker, 'mailbox.commit', {
+        await commit(ctx.broker, {
           account: found.account.id,
           ops: move,
           session: ctx.requestID ?? ctx.id,
@@ -111,7 +111,7 @@ export const service: ServiceSchema = {
         const found = await findMailbox(stores.mail, id, params.mailbox);
         const layout = wholeBlob(blobRef(params.blob), params.sizeBytes);
         const content = toContentInput(await describeMessage(readLayout(stores.blobs, layout)), layout, '');
-        const { results } = await call(ctx.broker, 'mailbox.commit', {
+        const { results } = await commit(ctx.broker, {
           account: id,
           ops: [
             {

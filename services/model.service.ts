@@ -5,15 +5,12 @@ import { ClientError } from '../core/mail/errors.ts';
 import { accountId } from '../core/mail/ids.ts';
 import type { ModelInfo } from '../core/ports/model-store.ts';
 import { api, limitOf, numberCursor, optional, PAGE, pageFrom, pageOf, text } from '../mixins/api.ts';
-import { contextOf, type NodeContext } from '../mixins/context.ts';
-import { Feedback } from '../mixins/feedback.ts';
+import type { NodeContext } from '../mixins/context.ts';
+import { call } from '../mixins/contracts.ts';
 import { findAccount } from '../mixins/find-message.ts';
 import { emitModelActivated } from '../mixins/hints.ts';
-import { LearningLoop } from '../mixins/learning.ts';
-import { errorFacts } from '../mixins/log.ts';
 
 const EVENTS_MAX = 200;
-const CHECK_MS = 60_000;
 
 /** By version number, id, or a prefix of the id that only one has. */
 async function findModel({ stores }: NodeContext, wanted: string): Promise<ModelInfo> {
@@ -69,13 +66,7 @@ export const service: ServiceSchema = {
         long: true,
       },
       { who },
-      async (params, context, ctx) => {
-        const { loop } = ctx.broker.getLocalService('model') as unknown as { loop: LearningLoop };
-        await new Feedback(context).run();
-        const turned = await loop.turn(params.who);
-        if (turned.model?.state === 'active') emitModelActivated(ctx.broker);
-        return turned;
-      },
+      (params, _, ctx) => call(ctx.broker, 'trainer.train', { who: params.who }, { timeoutMs: 0 }),
     ),
     labels: api(
       'model.labels',
@@ -98,23 +89,5 @@ export const service: ServiceSchema = {
         return pageFrom(found, (label) => String(label.seq), params);
       },
     ),
-  },
-  created() {
-    this.loop = new LearningLoop(contextOf(this.broker));
-  },
-  started() {
-    const { log } = contextOf(this.broker);
-    const loop = this.loop as LearningLoop;
-    const check = async (): Promise<void> => {
-      if (!(await loop.isDue())) return;
-      const turned = await loop.turn('trainer');
-      if (turned.model?.state === 'active') emitModelActivated(this.broker);
-    };
-    this.timer = setInterval(() => {
-      check().catch((error: unknown) => log.error(errorFacts(error), 'training.failed'));
-    }, CHECK_MS).unref();
-  },
-  stopped() {
-    clearInterval(this.timer as NodeJS.Timeout);
   },
 };

@@ -3,25 +3,16 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { ServiceBroker, ServiceSchema } from 'moleculer';
-import type { AccountId } from '../core/mail/ids.ts';
 import { makePop3Engine } from '../core/pop3/engine.ts';
 import type { Pop3Environment } from '../core/pop3/environment.ts';
 import { OpenEnds } from '../core/pop3/open-ends.ts';
+import { commit } from '../mixins/commit.ts';
 import type { NodeContext } from '../mixins/context.ts';
-import { call } from '../mixins/contracts.ts';
 import { listenerMixin } from '../mixins/listener.mixin.ts';
+import { errorFacts } from '../mixins/log.ts';
+import { MaildropLocks } from '../mixins/maildrop-locks.ts';
 
-/** One session per maildrop, of those on this node. */
-function maildropLocks(): Pop3Environment['acquire'] {
-  const locked = new Set<AccountId>();
-  return (account) => {
-    if (locked.has(account)) return null;
-    locked.add(account);
-    return () => locked.delete(account);
-  };
-}
-
-const environment = (context: NodeContext, broker: ServiceBroker): Pop3Environment => ({
+const environment = (context: NodeContext, broker: ServiceBroker, locks: MaildropLocks): Pop3Environment => ({
   config: {
     hostname: context.config.hostname,
     version: context.version,
@@ -33,8 +24,8 @@ const environment = (context: NodeContext, broker: ServiceBroker): Pop3Environme
   blobs: context.stores.blobs,
   openEnds: new OpenEnds(context.stores.mail),
   authenticator: context.authenticator,
-  acquire: maildropLocks(),
-  commit: (account, ops, session) => call(broker, 'mailbox.commit', { account, ops, session, by: 'user' }),
+  acquire: (account) => locks.acquire(account),
+  commit: (account, ops, session) => commit(broker, { account, ops, session, by: 'user' }),
   changes: (account) => context.hints.of(account),
   breathe: () => setImmediate(),
   now: context.now,
@@ -46,7 +37,10 @@ export const service: ServiceSchema = {
   name: 'pop3',
   mixins: [
     listenerMixin((context, broker) => {
-      const engine = makePop3Engine(environment(context, broker));
+      const locks = new MaildropLocks(context.stores.locks, context.mesh.self, (error) =>
+        context.log.warn(errorFacts(error), 'maildrop.lock-failed'),
+      );
+      const engine = makePop3Engine(environment(context, broker, locks));
       return [
         { name: 'pop3', protocol: 'pop3', port: context.config.pop3Port, tls: false, engine },
         { name: 'pop3s', protocol: 'pop3', port: context.config.pop3sPort, tls: true, engine },

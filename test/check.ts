@@ -1,6 +1,6 @@
 /**
- * `npm run check`: types, format and lint, dead code, the rooms' import rules, generated files. Each part runs whatever
- * the others say; the exit code is 0 only when all are clean.
+ * `npm run check`: types, format and lint, dead code, the rooms' import rules, generated files, image and manifests. Each
+ * part runs whatever the others say; the exit code is 0 only when all are clean.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -49,6 +49,7 @@ const PARTS: readonly (readonly [name: string, run: () => Outcome])[] = [
   ['dead code', () => node(inPackage('knip/bin/knip.js'))],
   ['rooms', rooms],
   ['generated files', () => node(join(root, 'bin/generate.ts'), '--check')],
+  ['image and manifests', () => node(join(root, 'test/deploy/check.ts'))],
 ];
 
 let failed = 0;

@@ -1,6 +1,6 @@
 /**
- * `npm test`: every *.test.ts below this folder by node's own runner, or those whose path holds one of the words given.
- * Ends with the runner's summary and its exit code.
+ * `npm test`: every *.test.ts below this folder by node's own runner, or those whose path holds one of the words given; but
+ * not test/cluster, which needs servers (test/cluster.ts). Ends with the runner's summary and its exit code.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const flags = process.argv.slice(2).filter((word) => word.startsWith('--'));
 const root = join(import.meta.dirname, '..');
-const files = globSync('test/**/*.test.ts', { cwd: root })
+const files = globSync('test/**/*.test.ts', { cwd: root, exclude: ['test/cluster/**'] })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort();
 

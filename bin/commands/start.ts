@@ -5,6 +5,7 @@
 
 import { flushCompileCache } from 'node:module';
 import type { Config } from '../../core/config/load.ts';
+import { ROLE_NAMES } from '../../core/mesh/roles.ts';
 import type { Command, Context } from '../command.ts';
 import { CommandError } from '../errors.ts';
 import type { MeshNode } from '../mesh-node.ts';
@@ -71,6 +72,14 @@ function runUntilSignal(node: MeshNode, config: Config, context: Context): Promi
   });
 }
 
+/** The command line's say, as the environment would have it. */
+function optionsOf({ flags }: Context): Record<string, string> {
+  return {
+    ...(typeof flags.role === 'string' ? { MAILMESH_ROLE: flags.role } : {}),
+    ...(typeof flags.services === 'string' ? { MAILMESH_SERVICES: flags.services } : {}),
+  };
+}
+
 export const command: Command = {
   name: 'start',
   summary: 'Run the server.',
@@ -79,15 +88,23 @@ export const command: Command = {
       name: '',
       args: [],
       summary: 'Runs the server. At the first start it makes the data folder, a certificate and two accounts.',
-      notes: ['Options come from the environment and a file: docs/config.md. SIGTERM or Ctrl-C drains and ends it.'],
+      notes: [
+        'Options come from the environment and a file: docs/config.md. SIGTERM or Ctrl-C drains and ends it.',
+        'With MAILMESH_MONGO_URL and MAILMESH_NATS_URL it is a node of a mesh, and may do a part of the work only.',
+      ],
+      options: {
+        role: { type: 'string', value: 'ROLE', doc: `what this node of a mesh does: ${ROLE_NAMES.join(', ')}` },
+        services: { type: 'string', value: 'A,B', doc: 'or which services it runs' },
+      },
       examples: [
         'mailmesh start',
         'MAILMESH_DATA_DIR=/srv/mail MAILMESH_DOMAIN=example.org mailmesh start',
         'MAILMESH_CONFIG=/etc/mailmesh.conf mailmesh start',
+        'MAILMESH_CONFIG=/etc/mailmesh.conf mailmesh start --role edge',
       ],
       async run(context) {
         const begun = context.io.now();
-        const config = await context.config();
+        const config = await context.config(optionsOf(context));
         let node: MeshNode;
         try {
           node = await context.startNode(config, { roles: 'all' });
@@ -97,10 +114,10 @@ export const command: Command = {
         const ended = runUntilSignal(node, config, context);
         // The next start is faster, also when this one ends by a kill.
         flushCompileCache();
-        const { firstStart, listeners } = node;
+        const { id, firstStart, listeners, services } = node;
         const readyMs = context.io.now() - begun;
-        context.show({ ready: true, dataDir: config.dataDir, listeners, firstStart, readyMs }, () =>
-          firstLines({ config, firstStart, listeners, readyMs }),
+        context.show({ ready: true, node: id, dataDir: config.dataDir, listeners, firstStart, readyMs }, () =>
+          firstLines({ config, node: { id, services }, firstStart, listeners, readyMs }),
         );
         return ended;
       },

@@ -17,6 +17,8 @@ export interface ConfigProblem {
 
 /** Long values are cut: a problem stays one line. */
 const SHOWN_MAX = 80;
+/** Stands for the value of an option that may hold a password. */
+const HIDDEN = '(not shown)';
 
 export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
@@ -124,7 +126,12 @@ function readFile(text: string, texts: Texts, problems: ConfigProblem[]): void {
   for (const [name, value] of entries) {
     if (name === 'config') problems.push({ option: name, value, right: 'only the environment can name the file' });
     else if (!BY_NAME.has(name)) problems.push(unknown(BY_ENV.get(name)?.name ?? name, BY_NAME.keys(), value));
-    else if (texts.has(name)) problems.push({ option: name, value, right: 'named twice in the file' });
+    else if (texts.has(name))
+      problems.push({
+        option: name,
+        value: BY_NAME.get(name)!.secret ? HIDDEN : value,
+        right: 'named twice in the file',
+      });
     else texts.set(name, { value, source: name });
   }
 }
@@ -165,6 +172,7 @@ function checkTogether(config: Config, at: (name: keyof Config) => string, probl
       value: String(config.commandsMax),
       right: `at least 10 above ${at('recipientsMax')}, which is ${config.recipientsMax}`,
     });
+  checkMesh(config, at, problems);
   const users = new Map<number, string>();
   for (const { name, type } of OPTIONS) {
     const port = config[name as keyof Config];
@@ -174,6 +182,19 @@ function checkTogether(config: Config, at: (name: keyof Config) => string, probl
       problems.push({ option: at(name as keyof Config), value: String(port), right: `${other} has that port already` });
     users.set(port, at(name as keyof Config));
   }
+}
+
+function checkMesh(config: Config, at: (name: keyof Config) => string, problems: ConfigProblem[]): void {
+  const { mongoUrl, natsUrl, role, services } = config;
+  if ((mongoUrl === null) !== (natsUrl === null)) {
+    const [given, missing] =
+      mongoUrl === null ? (['natsUrl', 'mongoUrl'] as const) : (['mongoUrl', 'natsUrl'] as const);
+    problems.push({ option: at(given), value: HIDDEN, right: `goes together with ${BY_NAME.get(missing)!.env}` });
+  }
+  if (mongoUrl !== null || natsUrl !== null) return;
+  const right = `only in a mesh, with ${BY_NAME.get('mongoUrl')!.env} and ${BY_NAME.get('natsUrl')!.env}: one machine runs all services`;
+  if (role !== 'all') problems.push({ option: at('role'), value: role, right });
+  if (services !== null) problems.push({ option: at('services'), value: services, right });
 }
 
 /**
@@ -193,7 +214,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>, fi
     if (text === undefined) return option.default;
     const value = parseValue(option, text.value);
     if (value !== undefined) return value;
-    problems.push({ option: text.source, value: text.value, right: describeValues(option) });
+    const shownValue = option.secret ? HIDDEN : text.value;
+    problems.push({ option: text.source, value: shownValue, right: describeValues(option) });
     return option.default;
   };
   for (const option of OPTIONS) values[option.name] = settingOf(option);

@@ -14,7 +14,10 @@ export type OptionType =
   | 'domain'
   | 'integer'
   | 'number'
-  | 'choice';
+  | 'choice'
+  | 'list'
+  | 'name'
+  | 'url';
 
 export type Value = string | number | boolean | null;
 
@@ -32,6 +35,8 @@ export interface Spec<V extends Value = Value> {
   readonly doc: string;
   readonly since: string;
   readonly reload: Reload;
+  /** Never shown: not in errors, not in logs. */
+  readonly secret: boolean;
 }
 
 export interface Option extends Spec {
@@ -101,6 +106,26 @@ function isHost(text: string): boolean {
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIpv4(host) && host.startsWith('127.'));
 
+const SCHEMES: Readonly<Record<string, readonly string[]>> = {
+  mongodb: ['mongodb:', 'mongodb+srv:'],
+  nats: ['nats:', 'tls:'],
+};
+
+/** Whether the text is an address (for NATS also several, parted by commas) of one of the schemes that `choices` names. */
+function isUrl(spec: Spec, text: string): boolean {
+  if (text.length > 2000 || /\s/.test(text)) return false;
+  const schemes = spec.choices.flatMap((name) => SCHEMES[name]!);
+  // The hosts of a MongoDB replica set stand in one address, which URL does not read.
+  const all = spec.choices.includes('mongodb') ? [text] : text.split(',');
+  return all.every((one) => schemes.some((scheme) => one.startsWith(`${scheme}//`) && one.length > scheme.length + 2));
+}
+
+/** Each of them one of the choices; in the order and spelling given, without repeats. */
+function readList(spec: Spec, text: string): string | undefined {
+  const names = new Set(text.split(',').map((name) => name.trim()));
+  return [...names].every((name) => spec.choices.includes(name)) ? [...names].join(',') : undefined;
+}
+
 function read(spec: Spec, text: string): Value | undefined {
   switch (spec.type) {
     case 'port':
@@ -122,6 +147,12 @@ function read(spec: Spec, text: string): Value | undefined {
       return isHost(text) ? text.toLowerCase() : undefined;
     case 'path':
       return text === '' || text.includes('\0') ? undefined : text;
+    case 'list':
+      return readList(spec, text);
+    case 'name':
+      return /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(text) ? text : undefined;
+    case 'url':
+      return isUrl(spec, text) ? text : undefined;
     case 'string':
       return text.length <= spec.max ? text : undefined;
   }
@@ -183,6 +214,9 @@ export function describeValues(spec: Spec): string {
     integer: `a whole number${range}`,
     number: `a number${range}`,
     choice: `one of ${spec.choices.join(', ')}`,
+    list: `one or several, parted by commas, of ${spec.choices.join(', ')}`,
+    name: 'a name of at most 63 letters, digits, hyphens and underscores',
+    url: `an address such as ${spec.choices.includes('mongodb') ? 'mongodb://user:password@host:27017/mailmesh' : 'nats://user:password@host:4222'}`,
   };
   return words[spec.type] + (spec.none === undefined ? '' : `, or ${spec.none}`);
 }

@@ -3,6 +3,7 @@
  * its type in `Config`, its row in docs/config.md and its check at the start all follow from it.
  */
 
+import { ROLE_NAMES, SERVICES } from '../mesh/roles.ts';
 import { envName, type Option, type Spec, unitOf, type Value } from './option.ts';
 
 const KiB = 1024;
@@ -29,6 +30,7 @@ const spec = <V extends Value>(
   choices: [],
   since: '0.1.0',
   reload: 'start',
+  secret: false,
   ...more,
 });
 
@@ -57,6 +59,31 @@ const SCHEMA = {
     logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'Least level logged.'),
     drainTimeoutMs: time(30 * S, 'At SIGTERM or Ctrl-C: how long running transactions may take to end.', {
       max: 10 * MIN,
+    }),
+  },
+  Mesh: {
+    mongoUrl: spec<string | null>(
+      'url',
+      null,
+      'MongoDB that holds everything, with user and password (docs/deployment.md). `none`: this machine holds it.',
+      { none: 'none', secret: true, choices: ['mongodb'] },
+    ),
+    natsUrl: spec<string | null>(
+      'url',
+      null,
+      'NATS with JetStream by which nodes find each other, with user and password or a token; `tls://` asks for TLS. Several addresses are parted by commas.',
+      { none: 'none', secret: true, choices: ['nats'] },
+    ),
+    nodeId: spec<string | null>(
+      'name',
+      null,
+      'Name of this node in the mesh, unique there. `auto`: made of host name, process id and a random part.',
+      { none: 'auto' },
+    ),
+    role: spec<string>('list', 'all', 'What this node does in the mesh.', { choices: ROLE_NAMES }),
+    services: spec<string | null>('list', null, 'Services that this node runs, instead of those of its role.', {
+      none: 'by-role',
+      choices: SERVICES,
     }),
   },
   Listeners: {
@@ -121,6 +148,7 @@ const SCHEMA = {
     subaddressMailbox: flag(true, 'Mail for `user+tag` goes into the mailbox `tag` when there is one; else to INBOX.'),
     resolverTimeoutMs: time(5 * S, 'Longest wait for one DNS answer.', { max: 1 * MIN }),
     resolverServers: spec<string>('string', '', "DNS servers, parted by commas; empty: the system's.", { max: 500 }),
+    queueMessagesMax: count(100_000, 'Messages on their way from which on no more are taken for now (452 4.3.1).'),
     traceRetentionMs: time(30 * DAY, 'How long the way of a finished message can be traced.', { min: 1 * HOUR }),
   },
   Mailboxes: {

@@ -96,6 +96,10 @@ export const REPLIES = {
   }),
   // trouble on our side
   diskFull: r(452, '3.1', 'Insufficient system storage', { imap: 'UNAVAILABLE', pop3: 'SYS/TEMP' }),
+  queueFull: r(452, '3.1', 'Too many messages are waiting, try again later', {
+    imap: 'UNAVAILABLE',
+    pop3: 'SYS/TEMP',
+  }),
   storeUnavailable: r(451, '3.0', 'Mail system temporarily unavailable', { imap: 'UNAVAILABLE', pop3: 'SYS/TEMP' }),
   fault: r(451, '3.0', 'Internal error', { imap: 'SERVERBUG', pop3: 'SYS/TEMP' }),
   // mailboxes (IMAP, REST)

@@ -31,7 +31,7 @@ export interface Pop3Environment {
   readonly openEnds: OpenEnds;
   readonly authenticator: Authenticator;
   /** Takes the account's maildrop for one session, and returns what gives it back; null while another one has it. */
-  acquire(account: AccountId): (() => void) | null;
+  acquire(account: AccountId): (() => void) | null | Promise<(() => void) | null>;
   /** Writes through the account's mailbox actor. `session` lets the actor see who did it (feedback, logs). */
   commit(account: AccountId, ops: readonly Op[], session: string): Promise<CommitResult>;
   /** Hints of one account. */

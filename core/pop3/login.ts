@@ -8,7 +8,7 @@ import type { Pop3Session } from './session.ts';
 export async function finishLogin(session: Pop3Session, result: AuthResult): Promise<void> {
   if (!result.ok) throw new ClientError(result.reply);
   const { env } = session;
-  const release = env.acquire(result.account);
+  const release = await env.acquire(result.account);
   // RFC 2449 §8.1.2: the login was right, so the client should not ask for another password.
   if (release === null) throw new TemporaryError('mailboxInUse', { account: result.account });
   try {

@@ -207,6 +207,11 @@ export interface Lease {
   readonly until: number;
 }
 
+export interface LeaseHolder {
+  readonly owner: string;
+  readonly leftMs: number;
+}
+
 export interface MailStoreStats {
   readonly accounts: number;
   readonly messages: number;
@@ -264,6 +269,8 @@ export interface MailStore extends MailStoreReader {
   lease(account: AccountId, owner: string, ttlMs: number): Promise<Lease | undefined>;
   /** Gives it back early. Without effect when it is another's by now. */
   release(account: AccountId, owner: string): Promise<void>;
+  /** Who holds the lease, and for how long still by the store's clock; undefined when nobody does. */
+  holder(account: AccountId): Promise<LeaseHolder | undefined>;
 
   /**
    * Applies the operations in order as one change: all that take effect get one new modSeq (the account's + 1) and are
@@ -271,8 +278,11 @@ export interface MailStore extends MailStoreReader {
    * Fenced, changing nothing, when `epoch` is not the account's newest. Resolved means it survives power loss, but for
    * commits that hold only `store` and `claimRecent` operations: those survive the process, and power loss after 1 s.
    * At most 1,000 operations.
+   *
+   * `request` names the commit for whoever may have to ask again because the answer was lost: when a commit of the same
+   * name took effect within the last hour, under whatever epoch, its result is given again and nothing is changed.
    */
-  commit(account: AccountId, epoch: number, ops: readonly Op[]): Promise<CommitResult>;
+  commit(account: AccountId, epoch: number, ops: readonly Op[], request?: string): Promise<CommitResult>;
 
   /** Oldest first. */
   outbox(topic: OutboxTopic, limit: number): Promise<readonly OutboxEntry[]>;

@@ -143,6 +143,11 @@ export interface Queue {
   liveBlobs(refs: readonly BlobRef[]): Promise<ReadonlySet<BlobRef>>;
   /** Forgets finished records older than `olderThan` (milliseconds since 1970); at most `limit` a call. The number. */
   forget(olderThan: number, limit: number): Promise<number>;
+  /**
+   * Takes over a record of another queue as it stands; jobs that were running are ready. False, and nothing is changed,
+   * where there is a record of that id already. Resolved means that it survives power loss.
+   */
+  adopt(record: MessageRecord): Promise<boolean>;
   verify(repair: boolean): Promise<readonly Damage[]>;
   backup(destination: string): Promise<void>;
 }

@@ -45,7 +45,8 @@ export type RecipientDecision =
 export interface SmtpEnvironment {
   readonly config: SmtpConfig;
   /**
-   * Who gets mail for this address, or why nobody does: mailboxUnknown, domainForeign, overQuota, accountDisabled.
+   * Who gets mail for this address, or why nobody does: mailboxUnknown, domainForeign, overQuota, accountDisabled;
+   * queueFull where no mail is taken for now.
    * @param sizeBytes as declared at MAIL; 0 where nothing was declared
    */
   resolveRecipient(address: Address, client: Client, sizeBytes: number): Promise<RecipientDecision>;

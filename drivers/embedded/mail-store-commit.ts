@@ -4,6 +4,7 @@
  * operations see each other's effects and the counters move together with the rows.
  */
 
+import { deserialize, serialize } from 'node:v8';
 import { ClientError, Fenced } from '../../core/mail/errors.ts';
 import { applyFlags, type FlagSet } from '../../core/mail/flags.ts';
 import { contentId, type MailboxId, uid } from '../../core/mail/ids.ts';
@@ -58,6 +59,7 @@ export class Commit {
   readonly #modSeq: number;
   readonly #mailboxes: Mailboxes;
   readonly #flags: FlagSets;
+  readonly #request: string | undefined;
   #effect = false;
 
   constructor(sql: CommitStatements, sent: SentCommit) {
@@ -70,15 +72,20 @@ export class Commit {
     this.#account = account;
     this.#now = sent.now;
     this.#modSeq = account.mod_seq + 1;
+    this.#request = sent.request;
   }
 
   run(ops: readonly SentOp[]): SentCommitResult {
+    const before = this.#request === undefined ? undefined : this.#sql.request.get(this.#account.key, this.#request);
+    if (before !== undefined) return deserialize((before as { result: Uint8Array }).result) as SentCommitResult;
     const results = ops.map((op) => this.#apply(op));
     this.#mailboxes.flush();
     if (!this.#effect) return { modSeq: this.#account.mod_seq, results };
     const { key, used_bytes, used_messages, uid_validity, last_content } = this.#account;
     this.#sql.saveAccount.run(key, this.#modSeq, used_bytes, used_messages, uid_validity, last_content);
-    return { modSeq: this.#modSeq, results };
+    const done: SentCommitResult = { modSeq: this.#modSeq, results };
+    if (this.#request !== undefined) this.#sql.addRequest.run(key, this.#request, this.#now, serialize(done));
+    return done;
   }
 
   #apply(op: SentOp): SentResult {

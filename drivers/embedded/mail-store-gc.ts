@@ -5,7 +5,14 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import { decodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
-import { LOW, NEEDS_GC, RECEIPT_AGE_MS, TOMBSTONE_AGE_MS, TOMBSTONES_KEPT } from './mail-store-schema.ts';
+import {
+  LOW,
+  NEEDS_GC,
+  RECEIPT_AGE_MS,
+  REQUEST_AGE_MS,
+  TOMBSTONE_AGE_MS,
+  TOMBSTONES_KEPT,
+} from './mail-store-schema.ts';
 import { writing } from './mail-store-statements.ts';
 
 const BATCH = 200;
@@ -68,6 +75,10 @@ export class Collector {
         db,
         `DELETE FROM receipts WHERE (account, key) IN (SELECT account, key FROM receipts WHERE at < ? LIMIT ${BATCH})`,
       ),
+      dropRequests: writing(
+        db,
+        `DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE at < ? LIMIT ${BATCH})`,
+      ),
     };
   }
 
@@ -79,6 +90,7 @@ export class Collector {
       () => this.purge(),
       () => this.#tombstones(now),
       () => Number(this.#sql.dropReceipts.run(now - RECEIPT_AGE_MS).changes) > 0,
+      () => Number(this.#sql.dropRequests.run(now - REQUEST_AGE_MS).changes) > 0,
     ];
     for (const step of steps) {
       while (step()) if (performance.now() >= deadline) return true;
@@ -121,6 +133,7 @@ export class Collector {
     }
     if (contents.length > 0 || Number(this.#sql.purgeReceipts.run(key).changes) > 0) return true;
     writing(this.#db, 'DELETE FROM subscriptions WHERE account = ?').run(key);
+    writing(this.#db, 'DELETE FROM requests WHERE account = ?').run(key);
     writing(this.#db, 'DELETE FROM outbox WHERE account = ?').run(key);
     writing(this.#db, 'DELETE FROM accounts WHERE key = ?').run(key);
     return true;

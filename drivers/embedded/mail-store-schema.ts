@@ -111,6 +111,16 @@ export const MIGRATIONS = [
   ) STRICT;
   CREATE UNIQUE INDEX outbox_key ON outbox (account, topic, key);
   `,
+  `
+  CREATE TABLE requests (
+    account INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    result BLOB NOT NULL,
+    PRIMARY KEY (account, name)
+  ) STRICT;
+  CREATE INDEX requests_at ON requests (at);
+  `,
 ] as const;
 
 /** Mailboxes that the collector has to look at; the words of the index mailboxes_gc, so that it is used. */
@@ -118,3 +128,4 @@ export const NEEDS_GC = 'tombstones > 100000 OR name IS NULL';
 export const TOMBSTONES_KEPT = 100_000;
 export const TOMBSTONE_AGE_MS = 30 * 24 * 3600_000;
 export const RECEIPT_AGE_MS = 7 * 24 * 3600_000;
+export const REQUEST_AGE_MS = 3600_000;

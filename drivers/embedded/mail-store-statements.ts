@@ -39,6 +39,8 @@ export function commitStatements(db: DatabaseSync) {
     ),
     receipt: db.prepare('SELECT uid, uid_validity, content FROM receipts WHERE account = ? AND key = ?'),
     addReceipt: write('INSERT INTO receipts VALUES (?1, ?2, ?3, ?4, ?5, ?6)'),
+    request: db.prepare('SELECT result FROM requests WHERE account = ? AND name = ?'),
+    addRequest: write('INSERT INTO requests VALUES (?1, ?2, ?3, ?4)'),
     contentSize: db.prepare('SELECT size FROM contents WHERE id = (?1 << 32 | ?2)'),
     addContent: write('INSERT INTO contents VALUES ((?1 << 32 | ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)'),
     addBlob: write('INSERT OR IGNORE INTO content_blobs VALUES (?1, (?2 << 32 | ?3))'),

@@ -34,6 +34,7 @@ export interface SentCommit {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly ops: readonly SentOp[];
+  readonly request?: string;
 }
 
 interface StoredColumns {

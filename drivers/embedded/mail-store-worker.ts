@@ -6,7 +6,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { ClientError } from '../../core/mail/errors.ts';
 import type { AccountId } from '../../core/mail/ids.ts';
-import type { Lease, MailStore, OutboxTopic } from '../../core/ports/mail-store.ts';
+import type { Lease, LeaseHolder, MailStore, OutboxTopic } from '../../core/ports/mail-store.ts';
 import { Commit, nextUidValidity } from './mail-store-commit.ts';
 import { Collector } from './mail-store-gc.ts';
 import { MIGRATIONS } from './mail-store-schema.ts';
@@ -56,6 +56,11 @@ function accountHandlers(db: DatabaseSync): Record<string, Handler> {
       const lease = { epoch: own ? row.epoch : row.epoch + 1, until: args.now + args.ttlMs };
       setLease.run(row.key, lease.epoch, args.owner, lease.until);
       return lease;
+    },
+    holder({ account, now }: { account: AccountId; now: number }): LeaseHolder | undefined {
+      const row = find.get(account) as { key: number; owner: string | null; until: number } | undefined;
+      if (row === undefined || row.owner === null || row.until <= now || !leased.has(row.key)) return undefined;
+      return { owner: row.owner, leftMs: row.until - now };
     },
     release({ account, owner }: { account: AccountId; owner: string }) {
       release.run(account, owner);

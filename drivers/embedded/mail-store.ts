@@ -17,6 +17,7 @@ import type {
   Content,
   ContentField,
   Lease,
+  LeaseHolder,
   Mailbox,
   MailStore,
   MailStoreStats,
@@ -28,7 +29,7 @@ import type {
 import { readChanges } from './mail-store-changes.ts';
 import { readLiveBlobs, readOutbox } from './mail-store-lists.ts';
 import { MailShard } from './mail-store-shard.ts';
-import { receivedCommit, type SentCommitResult, sentOp, sortedUids } from './mail-store-wire.ts';
+import { receivedCommit, type SentCommit, type SentCommitResult, sentOp, sortedUids } from './mail-store-wire.ts';
 
 const OPS_MAX = 1000;
 const CHANGES_LIMIT = 10_000;
@@ -155,9 +156,19 @@ export class EmbeddedMailStore implements MailStore {
     await this.#shard(account).call('release', { account, owner }, 'volatile');
   }
 
-  async commit(account: AccountId, epoch: number, ops: readonly Op[]): Promise<CommitResult> {
+  async holder(account: AccountId): Promise<LeaseHolder | undefined> {
+    return await this.#shard(account).call('holder', { account, now: this.#now() }, 'volatile');
+  }
+
+  async commit(account: AccountId, epoch: number, ops: readonly Op[], request?: string): Promise<CommitResult> {
     if (ops.length > OPS_MAX) throw new ClientError('limitReached', { operations: ops.length });
-    const sent = { account, epoch, now: this.#now(), ops: ops.map((op) => sentOp(account, op)) };
+    const sent: SentCommit = {
+      account,
+      epoch,
+      now: this.#now(),
+      ops: ops.map((op) => sentOp(account, op)),
+      ...(request === undefined ? {} : { request }),
+    };
     const mode = ops.every(isVolatile) ? 'volatile' : 'durable';
     return receivedCommit(await this.#shard(account).call<SentCommitResult>('commit', sent, mode));
   }

@@ -7,30 +7,29 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClientError, Fault, TemporaryError } from '../../core/mail/errors.ts';
+import { Fault, TemporaryError } from '../../core/mail/errors.ts';
 import { type ModelId, modelId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
-import type { ModelEvent, ModelInfo, ModelState, ModelStore } from '../../core/ports/model-store.ts';
-
-interface Index {
-  readonly format: 1;
-  /** Version of the next model: never used again, whatever was pruned. */
-  readonly next: number;
-  readonly active: ModelId | null;
-  readonly models: readonly ModelInfo[];
-  /** Oldest first. */
-  readonly events: readonly ModelEvent[];
-}
+import type { ModelEvent, ModelInfo, ModelStore } from '../../core/ports/model-store.ts';
+import {
+  findModel,
+  lastEvents,
+  type ModelIndex,
+  NO_MODELS,
+  newestFirst,
+  requireModel,
+  withActive,
+  withModel,
+  withoutOld,
+  withRejected,
+} from '../model-index.ts';
 
 const INDEX = 'index.json';
 const SUFFIX = '.model';
-/** Older events are dropped. */
-const EVENTS_MAX = 2000;
-const EMPTY: Index = { format: 1, next: 1, active: null, models: [], events: [] };
 
 export class EmbeddedModelStore implements ModelStore {
   readonly #folder: string;
-  #index: Index = EMPTY;
+  #index: ModelIndex = NO_MODELS;
   /** Changes happen one after the other; this never rejects. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -59,30 +58,17 @@ export class EmbeddedModelStore implements ModelStore {
   ): Promise<ModelInfo> {
     return this.#change(async () => {
       const id = hashOf(artefact);
-      const known = this.#find(id);
+      const known = findModel(this.#index, id);
       // Bytes that are damaged are put right by the way.
       if (known === undefined || !(await this.#isSound(id))) await this.#write(id + SUFFIX, artefact);
       if (known !== undefined) return known;
-      const model: ModelInfo = {
-        id,
-        version: this.#index.next,
-        state: 'candidate',
-        parent: info.parent,
-        schema: info.schema,
-        trainedTo: info.trainedTo,
-        createdAt: info.createdAt,
-        sizeBytes: artefact.length,
-        metrics: info.metrics,
-        reason: 'made',
-      };
-      const event = eventOf(model, null, 'trainer', 'made', info.createdAt);
-      await this.#save({ ...this.#index, next: model.version + 1, models: [...this.#index.models, model] }, [event]);
-      return model;
+      await this.#save(withModel(this.#index, id, artefact.length, info));
+      return this.#require(id);
     });
   }
 
   async load(id: ModelId): Promise<Uint8Array> {
-    if (this.#find(id) === undefined) throw new Fault('no such model', { model: id });
+    if (findModel(this.#index, id) === undefined) throw new Fault('no such model', { model: id });
     let bytes: Uint8Array;
     try {
       bytes = await readFile(join(this.#folder, id + SUFFIX));
@@ -103,61 +89,44 @@ export class EmbeddedModelStore implements ModelStore {
   }
 
   async active(): Promise<ModelInfo | undefined> {
-    return this.#index.active === null ? undefined : this.#find(this.#index.active);
+    return findModel(this.#index, this.#index.active);
   }
 
   activate(id: ModelId, who: string, why: string, at: number): Promise<ModelInfo> {
     return this.#change(async () => {
-      const model = this.#require(id);
-      if (this.#index.active === id) return model;
+      const next = withActive(this.#index, id, who, why, at);
+      if (next === this.#index) return this.#require(id);
       // The bytes must be there before anything is made to depend on them.
       await stat(join(this.#folder, id + SUFFIX)).catch((error) => {
         throw new Fault('the model cannot be read', { model: id }, error);
       });
-      const events = [eventOf(model, model.state, who, why, at, 'active')];
-      const models = this.#index.models.map((one): ModelInfo => {
-        if (one.id === id) return { ...one, state: 'active', reason: why };
-        if (one.id !== this.#index.active) return one;
-        const reason = `replaced by version ${model.version}`;
-        events.unshift(eventOf(one, 'active', who, reason, at, 'retired'));
-        return { ...one, state: 'retired', reason };
-      });
-      await this.#save({ ...this.#index, active: id, models }, events);
+      await this.#save(next);
       return this.#require(id);
     });
   }
 
   reject(id: ModelId, who: string, why: string, at: number): Promise<ModelInfo> {
     return this.#change(async () => {
-      const model = this.#require(id);
-      if (model.state === 'rejected') return model;
-      if (model.state !== 'candidate') throw new ClientError('conflict', { model: id, state: model.state });
-      const models = this.#index.models.map(
-        (one): ModelInfo => (one.id === id ? { ...one, state: 'rejected', reason: why } : one),
-      );
-      await this.#save({ ...this.#index, models }, [eventOf(model, model.state, who, why, at, 'rejected')]);
+      const next = withRejected(this.#index, id, who, why, at);
+      if (next !== this.#index) await this.#save(next);
       return this.#require(id);
     });
   }
 
   async list(): Promise<readonly ModelInfo[]> {
-    return [...this.#index.models].sort((a, b) => b.version - a.version);
+    return newestFirst(this.#index.models);
   }
 
   async events(limit: number): Promise<readonly ModelEvent[]> {
-    return this.#index.events.slice(-Math.max(1, limit)).reverse();
+    return lastEvents(this.#index.events, limit);
   }
 
   prune(keep: number): Promise<number> {
     return this.#change(async () => {
-      const newest = [...this.#index.models].sort((a, b) => b.version - a.version).slice(0, Math.max(0, keep));
-      const kept = new Set(newest.map((model) => model.id));
-      const active = this.#index.active === null ? undefined : this.#find(this.#index.active);
-      if (active !== undefined) kept.add(active.id);
-      if (active !== undefined && active.parent !== null) kept.add(active.parent);
-      const gone = this.#index.models.filter((model) => !kept.has(model.id));
+      const next = withoutOld(this.#index, keep);
+      const gone = this.#index.models.filter((model) => findModel(next, model.id) === undefined);
       if (gone.length === 0) return 0;
-      await this.#save({ ...this.#index, models: this.#index.models.filter((model) => kept.has(model.id)) }, []);
+      await this.#save(next);
       for (const model of gone) await rm(join(this.#folder, model.id + SUFFIX), { force: true });
       return gone.length;
     });
@@ -185,14 +154,8 @@ export class EmbeddedModelStore implements ModelStore {
     });
   }
 
-  #find(id: ModelId): ModelInfo | undefined {
-    return this.#index.models.find((model) => model.id === id);
-  }
-
   #require(id: ModelId): ModelInfo {
-    const model = this.#find(id);
-    if (model === undefined) throw new ClientError('notFound', { model: id });
-    return model;
+    return requireModel(this.#index, id);
   }
 
   #change<T>(change: () => Promise<T>): Promise<T> {
@@ -201,10 +164,9 @@ export class EmbeddedModelStore implements ModelStore {
     return result;
   }
 
-  async #save(index: Index, events: readonly ModelEvent[]): Promise<void> {
-    const next: Index = { ...index, events: [...index.events, ...events].slice(-EVENTS_MAX) };
-    await this.#write(INDEX, Buffer.from(JSON.stringify(next)));
-    this.#index = next;
+  async #save(index: ModelIndex): Promise<void> {
+    await this.#write(INDEX, Buffer.from(JSON.stringify(index)));
+    this.#index = index;
   }
 
   async #write(name: string, bytes: Uint8Array): Promise<void> {
@@ -218,15 +180,6 @@ export class EmbeddedModelStore implements ModelStore {
 }
 
 const hashOf = (bytes: Uint8Array): ModelId => modelId(createHash('sha256').update(bytes).digest('hex'));
-
-const eventOf = (
-  model: ModelInfo,
-  from: ModelState | null,
-  who: string,
-  why: string,
-  at: number,
-  to: ModelState = model.state,
-): ModelEvent => ({ at, model: model.id, version: model.version, from, to, who, why });
 
 /** Resolves when the file, whole and under its name, survives power loss. */
 async function writeSynced(folder: string, name: string, bytes: Uint8Array): Promise<void> {
@@ -253,9 +206,9 @@ const unusable = (folder: string, detail: string): TemporaryError =>
     detail: `${detail}; without it the shipped model is used and learns again from the labels`,
   });
 
-function parseIndex(text: string, folder: string): Index {
+function parseIndex(text: string, folder: string): ModelIndex {
   try {
-    const index = JSON.parse(text) as Index;
+    const index = JSON.parse(text) as ModelIndex;
     if (index.format === 1 && Array.isArray(index.models) && Array.isArray(index.events)) return index;
   } catch {
     throw unusable(folder, 'is broken');

@@ -212,3 +212,17 @@ const open = (state: number, more = 'TRUE'): string => `state <= ${DEAD_MESSAGE}
 
 const newest = (ids: ReadonlySet<string>, limit: number): QueueId[] =>
   [...ids].sort((a, b) => (a < b ? 1 : -1)).slice(0, limit) as QueueId[];
+
+/** Blobs that a verdict names (parts of the message): quoted hex SHA-256s in its JSON. */
+const REFS = /"([0-9a-f]{64})"/g;
+const REFS_MAX = 2_000;
+
+/** Each in memory of its own: a view of a pool would be sent with the whole pool. */
+export function blobsNamed(json: string): Uint8Array[] {
+  const refs = new Set<string>();
+  for (const match of json.matchAll(REFS)) {
+    refs.add(match[1]!);
+    if (refs.size === REFS_MAX) break;
+  }
+  return [...refs].map((ref) => Uint8Array.fromHex(ref));
+}

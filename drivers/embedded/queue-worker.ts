@@ -48,6 +48,34 @@ export interface Accepted {
   readonly ready: readonly string[];
   readonly handed: readonly Handed[];
 }
+/** A whole record; jobs are rows as they are stored, with their places for keys. */
+export interface AdoptArgs {
+  readonly id: string;
+  readonly state: number;
+  readonly at: number;
+  readonly finished: number | null;
+  readonly mid: number | null;
+  readonly blob: Uint8Array;
+  readonly accepted: string;
+  readonly plan: string;
+  readonly jobs: readonly {
+    readonly place: number;
+    readonly stage: string;
+    readonly state: number;
+    readonly due: number;
+    readonly needs: number;
+    readonly attempts: number;
+    readonly error: string | null;
+  }[];
+  readonly settled: readonly {
+    readonly place: number;
+    readonly attempts: number;
+    readonly error: string | null;
+    readonly verdict: string | null;
+  }[];
+  readonly deliveries: string | null;
+  readonly parts: readonly Uint8Array[];
+}
 export interface ClaimArgs {
   readonly stage: string;
   readonly max: number;
@@ -101,6 +129,7 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
   const addMessage = sql('INSERT OR IGNORE INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?) RETURNING n');
   const addBody = sql('INSERT INTO bodies VALUES (?, ?, ?)');
   const addJob = sql('INSERT INTO jobs VALUES (?, ?, ?, 0, ?, 0, NULL, NULL)');
+  const adoptJob = sql('INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, NULL, ?)');
   const isDue = sql('SELECT 1 FROM jobs WHERE stage = ? AND state = ? AND due <= ? LIMIT 1');
   const promote = sql(`UPDATE jobs SET state = ${READY}, due = 0 WHERE key IN
     (SELECT key FROM jobs WHERE stage = ? AND state = ? AND due <= ? ORDER BY due LIMIT ${PROMOTED_MAX})`);
@@ -169,6 +198,31 @@ function open(db: DatabaseSync): ReturnType<WorkerDefinition['open']> {
         if (needs === 0) runnable.push({ key, stage });
       }
       return { n: row.n, ...handOut(runnable, waiting) };
+    },
+    adopt({
+      id,
+      state,
+      at,
+      finished,
+      mid,
+      blob,
+      accepted,
+      plan,
+      jobs,
+      settled,
+      deliveries,
+      parts,
+    }: AdoptArgs): string[] | null {
+      const row = addMessage.get(id, state, at, finished, mid, blob) as { n: number } | undefined;
+      if (row === undefined) return null;
+      const { n } = row;
+      addBody.run(n, accepted, plan);
+      for (const { place, stage, state: its, due, needs, attempts, error } of jobs)
+        adoptJob.run(first(n) + place, stage, its, due, needs, attempts, error);
+      for (const { place, attempts, error, verdict } of settled) keep.run(first(n) + place, attempts, error, verdict);
+      if (deliveries !== null) addDeliveries.run(n, deliveries);
+      for (const part of parts) addPart.run(n, part);
+      return jobs.filter((job) => job.state === READY).map((job) => job.stage);
     },
     refuse({ id, at, mid, record }: { id: string; at: number; mid: number | null; record: string }): null {
       refuse.run(id, at, mid, record);

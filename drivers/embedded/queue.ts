@@ -11,8 +11,9 @@ import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
 import { makeFolder } from './blob-io.ts';
+import { adoptArgs } from './queue-adopt.ts';
 import { Claimers } from './queue-claimers.ts';
-import { type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
+import { blobsNamed, type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
 import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, PLAN_MAX, type StoredPlan } from './queue-schema.ts';
 import type { AcceptArgs, Accepted, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
 import { snapshotDatabase } from './sqlite-snapshot.ts';
@@ -27,10 +28,6 @@ const LEASE_SHARE_MIN = 0.8;
 const ERROR_CHARACTERS_MAX = 2_000;
 const FORGET_AT_ONCE = 200;
 const SHOWN_AT_ONCE = 20;
-/** Blobs that a verdict names (parts of the message): quoted hex SHA-256s in its JSON. */
-const REFS = /"([0-9a-f]{64})"/g;
-const REFS_MAX = 2_000;
-
 export class EmbeddedQueue implements Queue {
   readonly #file: string;
   readonly #now: () => number;
@@ -255,6 +252,20 @@ export class EmbeddedQueue implements Queue {
     return forgotten;
   }
 
+  async adopt(record: MessageRecord): Promise<boolean> {
+    const { accepted, refused, queueId } = record;
+    if (accepted === null) {
+      if (refused === null || this.#records.show(queueId) !== undefined) return false;
+      await this.refuse(refused);
+      return true;
+    }
+    const ready = await this.#writer.call<string[] | null>('adopt', adoptArgs({ ...record, accepted }), 'durable');
+    if (ready === null) return false;
+    if (refused !== null) await this.refuse(refused);
+    for (const stage of ready) this.#tell(stage as Stage);
+    return true;
+  }
+
   async verify(repair: boolean): Promise<readonly Damage[]> {
     const broken = await this.#writer.integrity();
     if (broken.length > 0) return broken;
@@ -327,14 +338,4 @@ function storedPlan(plan: readonly PlannedJob[]): StoredPlan {
   // A job that needs itself, in a circle or not, or a stage that is not there, would wait for ever.
   if (runnable.size < plan.length) throw new Fault('a plan cannot be run', { plan: JSON.stringify(plan) });
   return stages.map((stage, place) => [stage, places[place]!]);
-}
-
-/** Each in memory of its own: a view of a pool would be sent with the whole pool. */
-function blobsNamed(json: string): Uint8Array[] {
-  const refs = new Set<string>();
-  for (const match of json.matchAll(REFS)) {
-    refs.add(match[1]!);
-    if (refs.size === REFS_MAX) break;
-  }
-  return [...refs].map((ref) => Uint8Array.fromHex(ref));
 }

@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import type { ServiceBroker } from 'moleculer';
 import { ClientError } from '../../core/mail/errors.ts';
 import { contextOf } from '../context.ts';
@@ -44,9 +45,27 @@ async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerRe
   }
 }
 
-export async function openControl(broker: ServiceBroker): Promise<Server> {
-  const path = controlPath(contextOf(broker).config.dataDir);
-  // A crash leaves the socket's file behind; the data folder's lock says that nobody listens on it.
+async function isAnswered(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** null where another node of the mesh has the same data folder and answers there already. */
+export async function openControl(broker: ServiceBroker): Promise<Server | null> {
+  const { config, log, mesh } = contextOf(broker);
+  const path = controlPath(config.dataDir);
+  if (mesh.isShared && (await isAnswered(path))) {
+    log.warn({ path }, 'control.taken');
+    return null;
+  }
+  // A crash leaves the socket's file behind, and by now it is known that nobody listens on it.
   await rm(path, { force: true });
   const server = createServer((req, res) => {
     answer(broker, req, res).catch((error: unknown) => sendProblem(broker, res, error));

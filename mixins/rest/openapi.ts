@@ -178,7 +178,7 @@ export function openApi(actions: readonly RestAction[], version: string): Json {
       ...paths,
       ...RAW,
       '/healthz': plain('The process is alive'),
-      '/readyz': plain('All listeners accept and the stores are open'),
+      '/readyz': plain('A command to this node would not fail'),
       '/metrics': plain('Prometheus text format'),
     },
     components: {

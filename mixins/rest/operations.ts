@@ -18,14 +18,16 @@ const healthz: Handler = (_, res) => sendJson(res, 200, { status: 'alive' });
 
 const readyz =
   (broker: ServiceBroker): Handler =>
-  (_, res) => {
+  async (_, res) => {
     const { readiness } = contextOf(broker);
+    await readiness.refresh();
     const { ready, waitingFor } = readiness;
     sendJson(res, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', waitingFor });
   };
 
 /** A store that can't be asked keeps its last figures; the others' are as important as ever. */
 async function measure(context: NodeContext): Promise<void> {
+  await context.readiness.refresh();
   context.metrics.ready.set(context.readiness.ready ? 1 : 0);
   for (const result of await Promise.allSettled([measureQueue(context), ...measureStores(context)]))
     if (result.status === 'rejected') context.log.warn(errorFacts(result.reason), 'metrics.incomplete');

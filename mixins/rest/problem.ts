@@ -60,6 +60,12 @@ export function toProblem(thrown: unknown): Problem {
     const detail = errors.map((row) => row.detail).join(' ');
     return problem(422, 'invalid-parameters', 'Parameters are not valid', { detail, errors });
   }
+  if (
+    thrown instanceof Errors.ServiceNotFoundError ||
+    thrown instanceof Errors.ServiceNotAvailableError ||
+    thrown instanceof Errors.RequestRejectedError
+  )
+    return problem(503, 'unavailable', 'No node does this just now', { detail: thrown.message });
   const { code, type } = thrown as { code?: unknown; type?: unknown };
   if (thrown instanceof Errors.RequestTimeoutError) return problem(504, 'timeout', 'The action took too long');
   if (thrown instanceof Errors.MoleculerError && typeof code === 'number' && code >= 400 && code < 500)

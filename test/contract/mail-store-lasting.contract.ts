@@ -73,6 +73,20 @@ export function lastingCases(it: Case): void {
     assert((await a.store.lease(a.id, 'second', 1000))!.epoch >= second!.epoch);
     await assert.rejects(a.commit(append()), (error) => error instanceof Fenced);
   });
+  it('the name of a commit is forgotten after an hour', async (a, { clock }) => {
+    if (clock === undefined) return;
+    await a.fill(1);
+    const copy = () => a.store.commit(a.id, a.epoch, [{ t: 'copy', from: INBOX, uids: uids(1), to: JUNK }], 'one');
+    await copy();
+    clock.now += 3600_000 - 1000;
+    await collect(a.store, clock.now);
+    await copy();
+    assert.deepEqual(await a.uids(JUNK), [1]);
+    clock.now += 2000;
+    await collect(a.store, clock.now);
+    await copy();
+    assert.deepEqual(await a.uids(JUNK), [1, 2]);
+  });
   it("a lease that ran out goes to another, and is its owner's again with its epoch while nobody came", async (a, {
     clock,
   }) => {

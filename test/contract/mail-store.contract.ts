@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { ClientError, Fenced } from '../../core/mail/errors.ts';
 import { contentId, modSeq } from '../../core/mail/ids.ts';
+import type { Op } from '../../core/ports/mail-store.ts';
 import { appendCases } from './mail-store-append.contract.ts';
 import {
   append,
@@ -29,6 +30,7 @@ export function mailStoreContract(driver: string, make: MakeMailStore): void {
     accountCases(it);
     leaseCases(it);
     commitCases(it);
+    requestCases(it);
     appendCases(it);
     messageCases(it);
     mailboxCases(it);
@@ -164,6 +166,14 @@ function leaseCases(it: Case): void {
     await a.store.release(a.id, 'other');
     assert.equal(await a.store.lease(a.id, 'other', 1000), undefined);
   });
+  it('who holds a lease can be asked, and how long for', async (a) => {
+    const held = await a.store.holder(a.id);
+    assert.equal(held?.owner, 'owner');
+    assert(held!.leftMs > 3600_000);
+    await a.store.release(a.id, 'owner');
+    assert.equal(await a.store.holder(a.id), undefined);
+    assert.equal(await a.store.holder(newAccountId()), undefined);
+  });
   it('of many that want a free lease at once, one gets it', async (a) => {
     await a.store.release(a.id, 'owner');
     const leases = await Promise.all(Array.from({ length: 8 }, (_, i) => a.store.lease(a.id, `owner ${i}`, 60_000)));
@@ -180,6 +190,50 @@ function leaseCases(it: Case): void {
   it('a commit with an epoch that was never given is fenced', async (a) => {
     await assert.rejects(a.store.commit(a.id, a.epoch + 1, [append()]), fenced);
     assert.equal((await a.mailbox()).total, 0);
+  });
+}
+
+function requestCases(it: Case): void {
+  const copy = { t: 'copy', from: INBOX, uids: uids(1, 2), to: JUNK } as const;
+  const again = (a: TestAccount, name: string, ...ops: Op[]) => a.store.commit(a.id, a.epoch, ops, name);
+
+  it('a commit asked for again by its name gives its first result and changes nothing', async (a) => {
+    await a.fill(3);
+    const ops: Op[] = [
+      copy,
+      { t: 'move', from: INBOX, uids: uids(3), to: JUNK },
+      append(),
+      { ...store(uids(1), 'add', ['\\Seen', 'k'], 1_000_000) },
+      { t: 'expunge', mailbox: INBOX, uids: uids(2), onlyDeleted: false },
+      { t: 'createMailbox', id: newMailbox, name: 'New', role: null },
+    ];
+    const first = await again(a, 'one', ...ops);
+    assert.ok(first.results.every(({ ok }) => ok));
+    const before = await a.store.mailboxes(a.id);
+    await a.store.release(a.id, 'owner');
+    // Whoever has the account by then.
+    const lease = await a.store.lease(a.id, 'other', 60_000);
+    assert.deepEqual(await a.store.commit(a.id, lease!.epoch, ops, 'one'), first);
+    assert.deepEqual(await a.store.mailboxes(a.id), before);
+  });
+  it('commits of other names, and of none, are others', async (a) => {
+    await a.fill(2);
+    await again(a, 'one', copy);
+    await again(a, 'two', copy);
+    await a.commit(copy);
+    assert.deepEqual(await a.uids(JUNK), [1, 2, 3, 4, 5, 6]);
+  });
+  it('the same name asked for twice at once takes effect once', async (a) => {
+    await a.fill(2);
+    const [first, second] = await Promise.all([again(a, 'one', copy), again(a, 'one', copy)]);
+    assert.deepEqual(first, second);
+    assert.deepEqual(await a.uids(JUNK), [1, 2]);
+  });
+  it('a commit that was fenced has not happened under its name', async (a) => {
+    await a.fill(2);
+    await assert.rejects(a.store.commit(a.id, a.epoch + 1, [copy], 'one'), fenced);
+    await again(a, 'one', copy);
+    assert.deepEqual(await a.uids(JUNK), [1, 2]);
   });
 }
 

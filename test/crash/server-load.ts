@@ -27,7 +27,7 @@ export const copyName = (account: string, messageId: string): string => `${accou
 const SHARED_ATTACHMENT = createHash('sha512').update('attachment').digest('base64').repeat(600);
 
 /** A body that its own header vouches for; some carry the same attachment, which is then stored once. */
-function loadMessage(messageId: string, random: () => number): string {
+export function loadMessage(messageId: string, random: () => number): string {
   const lines = Array.from({ length: 1 + Math.floor(random() * 30) }, () => `.${random()} ${'text '.repeat(10)}`);
   const attachment =
     random() < 0.2
@@ -59,7 +59,7 @@ export function isWhole(message: Buffer): boolean {
   );
 }
 
-const stuffed = (message: string): string => message.replace(/^\./gm, '..');
+export const stuffed = (message: string): string => message.replace(/^\./gm, '..');
 
 interface LoadOptions {
   readonly server: Server;

@@ -268,6 +268,7 @@ test('jobs of a stage that runs nowhere are skipped when its policy says so, and
   const broker = new ServiceBroker({ logger: false });
   const log = { warn: () => undefined };
   attachContext(broker, {
+    mesh: { isConnected: true },
     stores: { queue: scene.queue },
     now: () => scene.clock.now,
     log,

@@ -17,6 +17,8 @@ interface Stored {
 type Answers = { [A in ActionName]?: (params: Params<A>) => Result<A> | Promise<Result<A>> };
 
 export class FakeNode implements MeshNode {
+  readonly id = 'fake';
+  readonly services = [];
   firstStart: MeshNode['firstStart'] = null;
   listeners: MeshNode['listeners'] = [];
   readonly calls: [action: string, params: unknown][] = [];

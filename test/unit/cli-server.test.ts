@@ -77,7 +77,13 @@ test('a later start shows no passwords; --json prints one line', async () => {
 
 test('listeners on every address are shown as ones that can be connected to', () => {
   const listeners = LISTENERS.map((listener) => ({ ...listener, host: '::' }));
-  const lines = firstLines({ config: loadConfig({}), firstStart: null, listeners, readyMs: 800 });
+  const lines = firstLines({
+    config: loadConfig({}),
+    node: { id: 'n', services: [] },
+    firstStart: null,
+    listeners,
+    readyMs: 800,
+  });
   assert.match(lines, /swaks --server \[::1\]:2525/);
   assert.match(lines, /Incoming {2}::1 port 2993/);
 });

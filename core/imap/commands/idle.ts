@@ -13,7 +13,8 @@ export const idle: CommandSpec<void> = {
     let stale = true;
     const unsubscribe = session.env.changes(session.account)((hint) => {
       const mailbox = session.selected?.mailbox.id;
-      if (mailbox === undefined || !hint.mailboxes.includes(mailbox)) return;
+      // None named: any may have changed.
+      if (mailbox === undefined || (hint.mailboxes.length > 0 && !hint.mailboxes.includes(mailbox))) return;
       stale = true;
       input.wake();
     });

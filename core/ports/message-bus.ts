@@ -1,0 +1,19 @@
+/**
+ * Messages between nodes as they are sent now: nothing is kept for whoever is not there, and while the connection is down
+ * nothing leaves. Whatever must not be lost is in the queue or the mail store.
+ */
+
+export interface MessageBus {
+  readonly isConnected: boolean;
+  /** False when it can't leave. Rejects, with TemporaryError, what is larger than the server takes. */
+  publish(subject: string, bytes: Uint8Array): boolean;
+  /**
+   * `*` stands for one part of a subject. Holds over reconnections, until the returned function is called. The bytes are
+   * the listener's own.
+   */
+  subscribe(subject: string, listener: (bytes: Uint8Array) => void): () => void;
+  /** Resolves when what was published and subscribed to has reached the server; at once while the connection is down. */
+  flush(): Promise<void>;
+  /** Told after each change of `isConnected`. Returns the unsubscribe function. */
+  onChange(listener: (connected: boolean) => void): () => void;
+}

@@ -1,0 +1,38 @@
+/**
+ * Locks of the cluster: one document each, taken by one atomic update whose times are the server's. A document of a lock
+ * that ran out stays until it is taken again.
+ */
+
+import type { LockStore } from '../../core/ports/lock-store.ts';
+import type { Mongo } from './mongo.ts';
+import type { Collection } from './mongo-collection.ts';
+import type { Expression, Identified } from './mongo-types.ts';
+
+interface Lock extends Identified {
+  readonly owner: string;
+  /** Milliseconds since 1970 by the server's clock. */
+  readonly until: number;
+}
+
+/** The server's time in milliseconds. */
+const NOW: Expression = { $toLong: '$$NOW' };
+
+export class ClusterLockStore implements LockStore {
+  readonly #locks: Collection<Lock>;
+
+  constructor(options: { readonly mongo: Mongo }) {
+    this.#locks = options.mongo.collection<Lock>('locks');
+  }
+
+  async take(name: string, owner: string, ttlMs: number): Promise<boolean> {
+    const free: Expression = { $or: [{ $eq: ['$owner', { $literal: owner }] }, { $lte: ['$until', NOW] }] };
+    const claim = [{ $set: { owner: { $literal: owner }, until: { $add: [NOW, ttlMs] } } }] as const;
+    // Where another holds it the guard matches nothing, and the upsert meets the key that is there.
+    const taken = await this.#locks.updateOne({ _id: name, $expr: free }, claim, { upsert: true });
+    return taken.matched > 0 || taken.upserted;
+  }
+
+  async release(name: string, owner: string): Promise<void> {
+    await this.#locks.deleteOne({ _id: name, owner });
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Carries out what was committed: brings the effects of log entries into the collections. It may be done by anyone, more
+ * than once, late, and by several at a time: an effect loses against a newer state of its document, and only what the
+ * account's document holds as committed is ever carried out. When it has resolved, all of it is durable.
+ */
+
+import type { AccountId } from '../../core/mail/ids.ts';
+import type { Effects, RowState } from './mail-store-log.ts';
+import {
+  contentRef,
+  type MailTables,
+  type MessageDoc,
+  mailboxRef,
+  messageRef,
+  subscriptionRef,
+  TOMBSTONES_KEPT,
+} from './mail-store-schema.ts';
+import type { Collection } from './mongo-collection.ts';
+import type { BulkOperation, FieldUpdate, Filter, Identified } from './mongo-types.ts';
+
+/** Operations in one request. */
+const BULK = 500;
+/** Rows named one by one in one update. */
+const NAMED = 100;
+/** Uids in a row that are changed by one range. */
+const RANGE = 4;
+
+type Guarded = Identified & { readonly modSeq: number };
+
+/** Inserts, or replaces what is older. */
+async function putAll<T extends Guarded>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
+  const there = await collection.insertMany(documents);
+  if (there.size === 0) return;
+  const older = documents.filter(({ _id }) => there.has(_id));
+  await bulkAll(
+    collection,
+    older.map(({ _id, ...fields }) => ({
+      updateOne: {
+        filter: { _id, modSeq: { $lt: fields.modSeq } } as unknown as Filter<T>,
+        update: { $set: fields } as unknown as FieldUpdate<T>,
+      },
+    })),
+  );
+}
+
+async function bulkAll<T extends Identified>(
+  collection: Collection<T>,
+  operations: readonly BulkOperation<T>[],
+): Promise<void> {
+  for (let at = 0; at < operations.length; at += BULK) await collection.bulk(operations.slice(at, at + BULK));
+}
+
+export interface Application {
+  readonly account: AccountId;
+  readonly key: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Up to here everything was carried out before. */
+  readonly applied: number;
+}
+
+export async function applyEffects(tables: MailTables, of: Application, effects: Effects): Promise<void> {
+  const { account, key, now } = of;
+  await Promise.all([
+    applyRows(tables, of, effects),
+    applyMailboxes(tables, key, effects),
+    putAll(
+      tables.receipts,
+      [...effects.receipts.values()].map(({ value: { id, ...receipt }, modSeq }) => ({ _id: id, ...receipt, modSeq })),
+    ),
+    putAll(
+      tables.subscriptions,
+      [...effects.subscriptions].map(([name, { value, modSeq }]) => ({
+        ...{ _id: subscriptionRef(key, name), name, on: value, modSeq },
+      })),
+    ),
+    putAll(
+      tables.outbox,
+      [...effects.outbox.values()].map(({ value: { id, ...item }, modSeq }) => ({
+        ...{ _id: id, ...item, account, modSeq, pending: item.topic, at: now },
+      })),
+    ),
+    putAll(
+      tables.dying,
+      [...effects.dying].map(([number, modSeq]) => ({ _id: contentRef(key, number), account: key, number, modSeq })),
+    ),
+  ]);
+}
+
+async function applyRows(tables: MailTables, { key, applied }: Application, effects: Effects): Promise<void> {
+  const fresh: MessageDoc[] = [];
+  /** Rows that change alike, by what they become. */
+  const alike = new Map<string, { readonly mailbox: string; readonly rows: RowState[] }>();
+  for (const [mailbox, rows] of effects.rows) {
+    for (const row of rows.values()) {
+      if (row.created > applied) {
+        const _id = messageRef(key, mailbox, row.uid);
+        fresh.push({ _id, account: key, mailbox: mailboxRef(key, mailbox), ...row });
+        continue;
+      }
+      const name = `${mailbox} ${row.modSeq} ${row.content === 0 ? row.date : row.flags.join(' ')}`;
+      const group = alike.get(name);
+      if (group === undefined) alike.set(name, { mailbox, rows: [row] });
+      else group.rows.push(row);
+    }
+  }
+  const changes: BulkOperation<MessageDoc>[] = [];
+  for (const { mailbox, rows } of alike.values()) {
+    const { modSeq, flags, date, content } = rows[0]!;
+    const update = content === 0 ? { $set: { flags, modSeq, date, size: 0, content: 0 } } : { $set: { flags, modSeq } };
+    for (const _id of selections(key, mailbox, rows))
+      changes.push({ updateMany: { filter: { _id, modSeq: { $lt: modSeq } }, update } });
+  }
+  await putAll(tables.messages, fresh);
+  // One update may name many rows: a request holds few of them, so that it ends in time.
+  for (let at = 0; at < changes.length; at += NAMED) await tables.messages.bulk(changes.slice(at, at + NAMED));
+}
+
+/** Names exactly these rows, by ranges where their uids follow each other. */
+function* selections(
+  key: string,
+  mailbox: string,
+  rows: readonly RowState[],
+): Generator<{ $in: string[] } | { $gte: string; $lte: string }> {
+  const uids = rows.map(({ uid }) => uid).sort((a, b) => a - b);
+  let named: string[] = [];
+  for (let start = 0; start < uids.length; ) {
+    let end = start + 1;
+    while (end < uids.length && uids[end] === uids[end - 1]! + 1 && end - start < 1000) end++;
+    if (end - start >= RANGE)
+      yield { $gte: messageRef(key, mailbox, uids[start]!), $lte: messageRef(key, mailbox, uids[end - 1]!) };
+    else for (let i = start; i < end; i++) named.push(messageRef(key, mailbox, uids[i]!));
+    if (named.length >= NAMED) {
+      yield { $in: named };
+      named = [];
+    }
+    start = end;
+  }
+  if (named.length > 0) yield { $in: named };
+}
+
+async function applyMailboxes(tables: MailTables, key: string, effects: Effects): Promise<void> {
+  const puts = [...effects.mailboxes.values()];
+  if (puts.length === 0) return;
+  await bulkAll(
+    tables.mailboxes,
+    puts.map(({ value: { recentUid, ...mailbox }, modSeq }) => ({
+      updateOne: {
+        // Where a newer version is there, the guard does not match and the key is taken: nothing happens.
+        filter: { _id: mailboxRef(key, mailbox.id), version: { $lt: modSeq } },
+        update: {
+          $set: { ...mailbox, account: key, version: modSeq, free: false },
+          $max: { recentUid },
+          $setOnInsert: { floor: 0 },
+        },
+        upsert: true,
+      },
+    })),
+  );
+  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > TOMBSTONES_KEPT);
+  await bulkAll(
+    tables.sweeps,
+    sweeps.map(({ value: { id } }) => ({
+      updateOne: { filter: { _id: mailboxRef(key, id) }, update: { $set: { account: key, due: 0 } }, upsert: true },
+    })),
+  );
+}

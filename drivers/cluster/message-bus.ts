@@ -1,0 +1,89 @@
+/**
+ * Messages between nodes over core NATS, on the node's one connection. Subscriptions belong to the bus, not to the
+ * connection: a connection made anew gets all of them again.
+ */
+
+import type { NatsConnection, Subscription } from 'nats';
+import { TemporaryError } from '../../core/mail/errors.ts';
+import type { MessageBus } from '../../core/ports/message-bus.ts';
+import type { Nats } from './nats.ts';
+
+interface Entry {
+  readonly subject: string;
+  readonly listener: (bytes: Uint8Array) => void;
+  subscription: Subscription | undefined;
+}
+
+export class NatsMessageBus implements MessageBus {
+  readonly #nats: Nats;
+  readonly #failed: (error: unknown) => void;
+  readonly #entries = new Set<Entry>();
+  /** The one that the subscriptions are on. */
+  #connection: NatsConnection | undefined;
+
+  /** @param options.failed is told what a listener threw */
+  constructor(options: { readonly nats: Nats; readonly failed: (error: unknown) => void }) {
+    this.#nats = options.nats;
+    this.#failed = options.failed;
+    this.#nats.onChange((connected) => {
+      if (connected) this.#renew();
+    });
+    this.#renew();
+  }
+
+  get isConnected(): boolean {
+    return this.#nats.connected;
+  }
+
+  publish(subject: string, bytes: Uint8Array): boolean {
+    const { connection } = this.#nats;
+    if (connection === undefined) return false;
+    const bytesMax = connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    if (bytes.length > bytesMax)
+      throw new TemporaryError('storeUnavailable', {
+        detail: `a message of ${bytes.length} bytes is larger than NATS takes (${bytesMax})`,
+      });
+    connection.publish(subject, bytes);
+    return true;
+  }
+
+  subscribe(subject: string, listener: (bytes: Uint8Array) => void): () => void {
+    const entry: Entry = { subject, listener, subscription: undefined };
+    this.#entries.add(entry);
+    if (this.#connection !== undefined) this.#attach(entry, this.#connection);
+    return () => {
+      this.#entries.delete(entry);
+      entry.subscription?.unsubscribe();
+    };
+  }
+
+  async flush(): Promise<void> {
+    await this.#nats.connection?.flush();
+  }
+
+  onChange(listener: (connected: boolean) => void): () => void {
+    return this.#nats.onChange(listener);
+  }
+
+  /** The client itself keeps subscriptions while it reconnects. */
+  #renew(): void {
+    const { connection } = this.#nats;
+    if (connection === undefined || connection === this.#connection) return;
+    this.#connection = connection;
+    for (const entry of this.#entries) this.#attach(entry, connection);
+  }
+
+  #attach(entry: Entry, connection: NatsConnection): void {
+    if (connection.isClosed()) return;
+    entry.subscription = connection.subscribe(entry.subject, {
+      callback: (error, message) => {
+        try {
+          if (error !== null) throw error;
+          entry.listener(message.data);
+        } catch (thrown) {
+          this.#failed(thrown);
+        }
+      },
+    });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The one connection (a pool) of a node to MongoDB, shared by its stores. Writes are acknowledged by a majority and its
+ * journal, reads come from the primary and see only what a majority has. The document `cluster` in `meta` names the
+ * cluster and the format of the database: one made by a newer program is refused.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { type Db, MongoClient, type MongoClientOptions, ReadConcern } from 'mongodb';
+import { Collection, within } from './mongo-collection.ts';
+import { DatabaseUnusable, openError } from './mongo-errors.ts';
+import type { Identified } from './mongo-types.ts';
+
+const DATABASE = 'mailmesh';
+const FORMAT = 1;
+
+/** What the address may set otherwise. */
+const DEFAULTS: MongoClientOptions = {
+  appName: 'mailmesh',
+  serverSelectionTimeoutMS: 3000,
+  connectTimeoutMS: 3000,
+  // A server that stopped answering is found out by the heartbeat, which also cuts the connections to it.
+  heartbeatFrequencyMS: 2000,
+  socketTimeoutMS: 60_000,
+  waitQueueTimeoutMS: 5000,
+  maxPoolSize: 32,
+};
+
+interface Meta extends Identified {
+  readonly format: number;
+  readonly cluster: string;
+}
+
+export class Mongo {
+  readonly #client: MongoClient;
+  readonly #name: string;
+  /** Hosts and database, without credentials. */
+  readonly #place: string;
+  #db: Db | undefined;
+  #cluster = '';
+  #warnings: readonly string[] = [];
+
+  /** @throws DatabaseUnusable where the address is not one */
+  constructor(options: { readonly url: string }) {
+    const { hosts, database, parameters } = parseAddress(options.url);
+    this.#place = `${hosts}/${database}`;
+    const defaults = Object.entries(DEFAULTS).filter(([name]) => !parameters.has(name.toLowerCase()));
+    try {
+      this.#name = decodeURIComponent(database);
+      this.#client = new MongoClient(options.url, {
+        ...Object.fromEntries(defaults),
+        retryWrites: true,
+        retryReads: true,
+        readPreference: 'primary',
+        writeConcern: { w: 'majority', journal: true, wtimeoutMS: 5000 },
+        promoteBuffers: true,
+      });
+    } catch (error) {
+      throw new DatabaseUnusable(`the MongoDB address is not valid: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** Connects, and makes or checks the database's own document. Rejects with DatabaseUnusable, one line for the operator. */
+  async open(): Promise<void> {
+    try {
+      await this.#client.connect();
+      const hello = await this.#client.db(this.#name).command({ hello: 1 });
+      const replicated = hello.setName !== undefined || hello.msg === 'isdbgrid';
+      this.#warnings = replicated
+        ? []
+        : [
+            `MongoDB at ${this.#place} has no replica set: what it acknowledges is on one machine only and lost with it`,
+          ];
+      // A server without a replica set has no majority to ask.
+      this.#db = this.#client.db(this.#name, {
+        readConcern: new ReadConcern(replicated ? 'majority' : 'local'),
+      });
+      await this.#join();
+    } catch (error) {
+      await this.#client.close();
+      throw openError(error, this.#place);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  /** Random name of the cluster, the same on every node of this database. */
+  get cluster(): string {
+    return this.#cluster;
+  }
+
+  /** What the operator should know about the server, found by `open`. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  /** For GridFS alone; everything else is a collection. */
+  get db(): Db {
+    if (this.#db === undefined) throw new Error('the database is not open');
+    return this.#db;
+  }
+
+  /** May be called before `open`. */
+  collection<T extends Identified>(name: string): Collection<T> {
+    return new Collection<T>(() => this.db.collection(name));
+  }
+
+  /** The server's time in milliseconds since 1970. */
+  async now(): Promise<number> {
+    const hello = await within(() => this.db.command({ hello: 1 }));
+    return (hello.localTime as Date).getTime();
+  }
+
+  async #join(): Promise<void> {
+    const meta = this.collection<Meta>('meta');
+    const fresh = { format: FORMAT, cluster: randomBytes(8).toString('hex') };
+    // Two first nodes may meet at the key: the second then finds what the first has made.
+    const join = () => meta.findOneAndUpdate({ _id: 'cluster' }, { $setOnInsert: fresh }, { upsert: true });
+    const found = (await join()) ?? (await join());
+    if (found === undefined || typeof found.format !== 'number' || typeof found.cluster !== 'string')
+      throw new DatabaseUnusable(`the MongoDB database at ${this.#place} is not one of Mailmesh`);
+    if (found.format > FORMAT)
+      throw new DatabaseUnusable(
+        `the MongoDB database at ${this.#place} was made by a newer version (format ${found.format}, this one knows ${FORMAT})`,
+      );
+    this.#cluster = found.cluster;
+  }
+}
+
+/** The parts of mongodb://[user:password@]hosts[/database][?parameters]. */
+function parseAddress(url: string): { hosts: string; database: string; parameters: ReadonlySet<string> } {
+  const [address = '', query = ''] = url.split('?', 2);
+  const rest = address.slice(address.indexOf('://') + 3);
+  const slash = rest.indexOf('/');
+  const authority = slash === -1 ? rest : rest.slice(0, slash);
+  const names = [...new URLSearchParams(query).keys()].map((name) => name.toLowerCase());
+  return {
+    hosts: authority.slice(authority.lastIndexOf('@') + 1),
+    database: (slash === -1 ? '' : rest.slice(slash + 1)) || DATABASE,
+    parameters: new Set(names),
+  };
+}

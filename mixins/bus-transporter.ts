@@ -1,0 +1,66 @@
+/**
+ * The broker's packets on the node's message bus. The broker's own NATS transporter would open a second connection, know
+ * less of addresses and tokens, let a node start only when NATS is there, and let what a handler throws end the process.
+ */
+
+import { Transporters } from 'moleculer';
+import { TemporaryError } from '../core/mail/errors.ts';
+import type { MessageBus } from '../core/ports/message-bus.ts';
+
+interface Sent {
+  readonly packet?: { readonly type?: string };
+}
+
+export class BusTransporter extends Transporters.Base {
+  readonly #bus: MessageBus;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(bus: MessageBus) {
+    super({});
+    this.#bus = bus;
+  }
+
+  /** Does not wait for the server: whenever it is there (again), the others are told of this node. */
+  override async connect(): Promise<void> {
+    const tell = (connected: boolean): void => {
+      if (connected) void this.onConnected(true);
+    };
+    this.#stops.push(this.#bus.onChange(tell));
+    await this.onConnected(false);
+  }
+
+  override async disconnect(): Promise<void> {
+    // The broker's goodbye has to leave first.
+    await this.#bus.flush();
+    for (const stop of this.#stops.splice(0)) stop();
+    this.connected = false;
+  }
+
+  override async subscribe(command: string, nodeId?: string): Promise<void> {
+    const stop = this.#bus.subscribe(this.getTopicName(command, nodeId), (bytes) => {
+      void this.receive(command, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    });
+    this.#stops.push(stop);
+  }
+
+  /** Throws where the broker would log and go on: the packets' middleware counts. */
+  override incomingMessage(command: string, message?: Buffer): Promise<void> {
+    const packet = this.deserialize(command, message!);
+    return (this as unknown as Handler).messageHandler(command, packet);
+  }
+
+  override async send(topic: string, data: Buffer, meta: Sent): Promise<void> {
+    if (this.#bus.publish(topic, data)) return;
+    // Whoever asked must hear that nobody was asked; everything else is said again when the server is back.
+    if (meta?.packet?.type === 'REQ')
+      throw new TemporaryError('storeUnavailable', { detail: 'NATS is away', passing: true });
+  }
+
+  /** The broker is told to send each request to one node. */
+  override async subscribeBalancedRequest(): Promise<void> {}
+  override async subscribeBalancedEvent(): Promise<void> {}
+}
+
+interface Handler {
+  messageHandler(command: string, packet: unknown): Promise<void>;
+}

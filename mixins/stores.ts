@@ -1,0 +1,46 @@
+/** A node's stores, whichever drivers keep them, and what joins it to others. */
+
+import type { Facts } from '../core/mail/errors.ts';
+import type { BlobStore } from '../core/ports/blob-store.ts';
+import type { Directory } from '../core/ports/directory.ts';
+import type { LockStore } from '../core/ports/lock-store.ts';
+import type { MailStore } from '../core/ports/mail-store.ts';
+import type { MessageBus } from '../core/ports/message-bus.ts';
+import type { ModelStore } from '../core/ports/model-store.ts';
+import type { Queue } from '../core/ports/queue.ts';
+import type { Resolver } from '../core/ports/resolver.ts';
+import type { SampleStore } from '../core/ports/sample-store.ts';
+import type { SearchStore } from '../core/ports/search-store.ts';
+
+export interface Stores {
+  readonly mail: MailStore;
+  readonly blobs: BlobStore;
+  readonly queue: Queue;
+  readonly search: SearchStore;
+  readonly samples: SampleStore;
+  readonly models: ModelStore;
+  readonly directory: Directory;
+  readonly locks: LockStore;
+  readonly resolver: Resolver;
+  /** What joins this node to others; null where one machine is all. */
+  readonly mesh: MeshConnection | null;
+  close(): Promise<void>;
+}
+
+interface MeshConnection {
+  readonly bus: MessageBus;
+  /** The same on all nodes of one database, and on no others. */
+  readonly name: string;
+  /** Rejects, soon, while the database does not answer. */
+  ping(): Promise<void>;
+}
+
+export interface OpenOptions {
+  readonly now: () => number;
+  /** Names this process in a mesh; what a process of the same name left behind is its own. */
+  readonly node: string;
+  /** Told of what changes with the servers of a mesh, and of what an operator should know of them. */
+  readonly report: (event: string, facts: Facts) => void;
+  /** Names of the nodes known to run a service, this one's among them; asked once services run. */
+  readonly peers: (service: string) => readonly string[];
+}

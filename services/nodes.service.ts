@@ -1,0 +1,35 @@
+/** The nodes of the mesh: who runs what, in which version, how busy, and whose accounts it writes. */
+
+import type { ServiceBroker, ServiceSchema } from 'moleculer';
+import { api, PAGE, pageOf } from '../mixins/api.ts';
+import { call, type NodeStatus } from '../mixins/contracts.ts';
+
+/** A node that takes longer is told of as unreachable. */
+const ASK_MS = 1_500;
+
+async function statusOf(broker: ServiceBroker, nodeId: string): Promise<NodeStatus> {
+  try {
+    return await call(broker, 'node.status', {}, { timeoutMs: ASK_MS, nodeId });
+  } catch {
+    return {
+      ...{ id: nodeId, host: '', version: '', services: [], state: 'unreachable', waitingFor: [], upMs: 0 },
+      ...{ cpu: null, memoryBytes: null, connections: null, leases: null, model: null },
+    };
+  }
+}
+
+export const service: ServiceSchema = {
+  name: 'nodes',
+  actions: {
+    list: api(
+      'nodes.list',
+      { rest: 'GET /v1/nodes', scope: 'read', summary: 'Nodes of the mesh by name', answer: 'Node', page: true },
+      PAGE,
+      async (params, { mesh }, ctx) => {
+        const ids = [...mesh.everyNodeOf('node')].sort();
+        const page = pageOf(ids, (id) => id, params);
+        return { items: await Promise.all(page.items.map((id) => statusOf(ctx.broker, id))), cursor: page.cursor };
+      },
+    ),
+  },
+};

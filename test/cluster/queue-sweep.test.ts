@@ -1,0 +1,84 @@
+/** Jobs whose pointers NATS has lost: several processes find all of them, each in its share, and none runs twice. */
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, test } from 'node:test';
+import { sweepShare, sweepSlowdown } from '../../core/mesh/sweep.ts';
+import type { Job } from '../../core/ports/queue.ts';
+import { Nats } from '../../drivers/cluster/nats.ts';
+import { ClusterQueue } from '../../drivers/cluster/queue.ts';
+import { message, NOW, plan } from '../contract/queue-fixture.ts';
+import { natsServer } from '../support/cluster-servers.ts';
+import { Database, missing, sharedServer } from './cluster-fixture.ts';
+
+const NODES = ['a', 'b', 'c', 'd', 'e'];
+/** More than one look finds, for each of them. */
+const MESSAGES = 1_500;
+const CLAIM = 16;
+
+test('lost pointers', { skip: missing }, async (t) => {
+  const natsAt = await natsServer();
+  const nats = new Nats({ url: natsAt.url });
+  await nats.open();
+  const database = await Database.create(await sharedServer());
+  const mongo = await database.connect();
+  after(async () => {
+    await nats.close();
+    await natsAt.close();
+    await database.dispose();
+  });
+  const clock = { now: NOW + MESSAGES };
+  const prefix = `t${randomBytes(4).toString('hex')}`;
+  const open = async (node: string, peers: readonly string[]): Promise<ClusterQueue> => {
+    const queue = new ClusterQueue({
+      ...{ mongo, nats, prefix, node },
+      archive: () => assert.fail('no backup'),
+      now: () => clock.now,
+      storeClock: { open: async () => {}, close: () => {}, now: () => clock.now },
+      sweep: { slowdown: () => sweepSlowdown(peers.length), share: () => sweepShare(node, peers) },
+    });
+    await queue.open();
+    return queue;
+  };
+
+  const fill = async (): Promise<void> => {
+    const source = await open('source', []);
+    await Promise.all(Array.from({ length: MESSAGES }, (_, i) => source.accept(message(i), plan(['spam']))));
+    await source.close();
+    await nats.manager!.streams.delete(`${prefix}-jobs`);
+  };
+
+  /** Every queue claims until nobody gets anything, time going on meanwhile. */
+  const drain = async (queues: readonly ClusterQueue[]): Promise<readonly Job[][]> => {
+    const claimed = queues.map((): Job[] => []);
+    for (let idle = 0; idle < 3; ) {
+      const rounds = await Promise.all(
+        queues.map((queue) => queue.claim('spam', { max: CLAIM, leaseMs: 600_000, now: clock.now })),
+      );
+      rounds.forEach((jobs, i) => void claimed[i]!.push(...jobs));
+      idle = rounds.every((jobs) => jobs.length === 0) ? idle + 1 : 0;
+      clock.now += 10_000;
+    }
+    return claimed;
+  };
+
+  await t.test('all are found, once, by all processes alike', async () => {
+    await fill();
+    const queues = await Promise.all(NODES.map((node) => open(node, NODES)));
+    const claimed = await drain(queues);
+    const ids = claimed.flat().map(({ queueId }) => queueId);
+    assert.equal(ids.length, MESSAGES);
+    assert.equal(new Set(ids).size, MESSAGES);
+    for (const jobs of claimed) assert.ok(jobs.length > MESSAGES / NODES.length / 2, `${jobs.length}`);
+    for (const queue of queues) await queue.close();
+  });
+
+  await t.test('the share of a process that takes nothing is left to the others', async () => {
+    await mongo.db.collection('queue').deleteMany({});
+    await fill();
+    const queues = await Promise.all(['a', 'b'].map((node) => open(node, NODES)));
+    const claimed = await drain(queues);
+    assert.equal(new Set(claimed.flat().map(({ queueId }) => queueId)).size, MESSAGES);
+    for (const queue of queues) await queue.close();
+  });
+});

@@ -1,0 +1,233 @@
+/**
+ * Goal: image, compose.yaml and k8s/ fit the program. The tree itself has no problem, each rule finds what it is there
+ * for, and overlays are built as the real kustomize builds them.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { deployProblems } from '../deploy/check.ts';
+import { composeProblems, interpolate } from '../deploy/compose-rules.ts';
+import { dockerfileProblems, imageEnvironment } from '../deploy/dockerfile-rules.ts';
+import { applyPatch, type Json } from '../deploy/json-patch.ts';
+import { kubernetesProblems } from '../deploy/kubernetes-rules.ts';
+import { buildKustomization, type Manifest, OVERLAYS, overlayFolder } from '../deploy/kustomize.ts';
+import { typeErrors } from '../deploy/object-types.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const page = read('docs/deployment.md');
+const large = (): Manifest[] => buildKustomization(overlayFolder(root, 'large'));
+
+const byName = (objects: readonly Manifest[]): Map<string, Manifest> =>
+  new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object]));
+
+test('the tree has no problem', () => {
+  assert.deepEqual(deployProblems(root), []);
+});
+
+const kubectl = spawnSync('kubectl', ['kustomize', '--help']).status === 0;
+for (const overlay of OVERLAYS)
+  test(`overlay ${overlay} is built as kustomize builds it`, { skip: !kubectl && 'there is no kubectl' }, () => {
+    const folder = overlayFolder(root, overlay);
+    const { stdout, stderr, status } = spawnSync('kubectl', ['kustomize', folder], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    const expected = parseAllDocuments(stdout).map((document) => document.toJS() as Manifest);
+    assert.deepEqual(byName(buildKustomization(folder)), byName(expected));
+  });
+
+/** Changes one place of one object of the large overlay. */
+function changed(name: string, path: string, value?: Json): Manifest[] {
+  const objects = large();
+  const object = byName(objects).get(name);
+  assert.ok(object !== undefined, name);
+  applyPatch(object as unknown as Json, [value === undefined ? { op: 'remove', path } : { op: 'add', path, value }]);
+  return objects;
+}
+
+test('fields, types and kinds that the Kubernetes API does not have are found at their places', () => {
+  const container = '/spec/template/spec/containers/0';
+  const cases: [Manifest[], RegExp][] = [
+    [
+      changed('Deployment edge', `${container}/imagee`, 'x'),
+      /edge\.spec\.template\.spec\.containers\[0\]\.imagee: .*known/,
+    ],
+    [changed('Deployment edge', `${container}/ports/1/containerPort`, 'x'), /ports\[1\]\.containerPort: .*number/],
+    [changed('Deployment edge', `${container}/name`), /containers\[0\]: .*missing/],
+    [changed('Service mail', '/spec/typ', 'ClusterIP'), /Service mail\.spec\.typ: /],
+    [changed('Service mail', '/kind', 'Servise'), /no exported member 'Servise'/],
+    [changed('Service mail', '/apiVersion', 'example.org/v1'), /no types for example.org\/v1/],
+  ];
+  for (const [objects, expected] of cases) assert.match(typeErrors(root, objects).join('\n'), expected);
+});
+
+test('each rule for manifests finds what it is there for', () => {
+  const pod = '/spec/template/spec';
+  const container = `${pod}/containers/0`;
+  const cases: [name: string, path: string, value: Json | undefined, expected: RegExp][] = [
+    ['Deployment edge', `${container}/env/0/name`, 'MAILMESH_ROLL', /there is no option MAILMESH_ROLL/],
+    ['Deployment edge', `${container}/env/0/value`, 'egde', /MAILMESH_ROLE.*edge/],
+    ['Deployment edge', `${container}/env/0/value`, 'filter', /no pod has the role edge/],
+    ['Deployment edge', `${container}/env/1`, { name: 'MAILMESH_MONGO_URL', value: 'mongodb://a:b@c' }, /is a secret/],
+    ['Deployment edge', `${container}/env/1/valueFrom/secretKeyRef/key`, 'url', /nothing of secret/],
+    ['Deployment edge', `${container}/envFrom/0/configMapRef/name`, 'other', /no ConfigMap other/],
+    ['Deployment edge', `${container}/ports/0/containerPort`, 25, /port smtp is 2525, not 25/],
+    ['Deployment edge', `${container}/readinessProbe/httpGet/path`, '/ready', /nothing is at \/ready/],
+    ['Deployment edge', `${container}/livenessProbe/httpGet/path`, '/readyz', /livenessProbe asks \/readyz/],
+    ['Deployment edge', `${container}/startupProbe`, undefined, /no startupProbe/],
+    ['Deployment edge', `${pod}/terminationGracePeriodSeconds`, 30, /is killed after 30 s/],
+    ['Deployment edge', `${container}/lifecycle`, undefined, /does not wait/],
+    ['Deployment edge', `${pod}/enableServiceLinks`, true, /variables by the names/],
+    ['Deployment edge', `${pod}/automountServiceAccountToken`, true, /token/],
+    ['Deployment edge', `${pod}/securityContext/runAsUser`, 0, /root/],
+    ['Deployment edge', `${pod}/securityContext/seccompProfile`, undefined, /seccomp/],
+    ['Deployment edge', `${container}/securityContext/readOnlyRootFilesystem`, false, /write its root/],
+    ['Deployment edge', `${container}/securityContext/capabilities/drop`, [], /keeps capabilities/],
+    ['Deployment edge', `${container}/resources/requests/memory`, undefined, /requests no/],
+    ['Deployment edge', `${container}/image`, 'mailmesh', /has no version/],
+    [
+      'Deployment edge',
+      '/spec/template/metadata/annotations/prometheus.io~1path',
+      '/metric',
+      /no path for the metrics/,
+    ],
+    ['Deployment edge', '/spec/selector/matchLabels/app.kubernetes.io~1name', 'x', /select its own pods/],
+    ['Service mail', '/spec/selector/app.kubernetes.io~1name', 'x', /selects no pod/],
+    ['Service mail', '/spec/ports/0/targetPort', 'smpt', /no port smpt/],
+    ['NetworkPolicy lmtp', '/spec/ingress/0/ports/0/port', 'ltmp', /no port ltmp/],
+    ['PodDisruptionBudget edge', '/spec/selector/matchLabels/app.kubernetes.io~1name', 'x', /selects no pod/],
+    ['HorizontalPodAutoscaler edge', '/spec/scaleTargetRef/name', 'x', /no Deployment x/],
+    ['HorizontalPodAutoscaler edge', '/spec/metrics/0/pods/metric/name', 'mailmesh_conns', /no metric mailmesh_conns/],
+    [
+      'HorizontalPodAutoscaler filter',
+      '/spec/metrics/0/external/metric/selector/matchLabels/role',
+      'x',
+      /no label role/,
+    ],
+    ['Deployment filter', '/spec/replicas', 3, /both set replicas/],
+  ];
+  for (const [name, path, value, expected] of cases)
+    assert.match(kubernetesProblems(changed(name, path, value), page).join('\n'), expected, `${name} ${path}`);
+  const objects = large();
+  (objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>).MAILMESH_NATS_URL = 'nats://a';
+  assert.match(kubernetesProblems(objects, page).join('\n'), /stands in a ConfigMap/);
+});
+
+test('each rule for compose.yaml finds what it is there for', () => {
+  const text = read('compose.yaml');
+  const cases: [from: string, to: string, expected: RegExp][] = [
+    ['MAILMESH_ROLE: edge', 'MAILMESH_ROL: edge', /no option MAILMESH_ROL/],
+    ['MAILMESH_ROLE: edge', 'MAILMESH_ROLE: filter', /no node has the role edge/],
+    ['127.0.0.1:2424:2424', '2424:2424', /published beyond loopback/],
+    ['PUBLISH_ON:-127.0.0.1', 'PUBLISH_ON:-0.0.0.0', /published beyond loopback/],
+    ['127.0.0.1:2424:2424', '127.0.0.1:2424:24', /nothing listens/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
+    ['MONGO_KEY: ${MONGO_KEY:?is to be set in .env}', 'MONGO_KEY: abc', /stands in the file/],
+    ['MONGO_KEY:?is to be set in .env', 'MONGO_KEY:-abc', /is not required/],
+    ['read_only: true', 'read_only: false', /may write its root/],
+    ['/readyz]', '/ready]', /no health check/],
+    ['stop_grace_period: 40s', 'stop_grace_period: 10s', /may be killed/],
+    ['internal: true', 'internal: false', /reached from outside/],
+    ['--replSet rs0', '--replSet rs1', /several names/],
+    ['--jetstream', '--js', /without --jetstream/],
+    ['volumes: [edge:/data]', 'volumes: [egde:/data]', /no volume egde/],
+    ['nats: { condition', 'nast: { condition', /waits for nast/],
+    ['image: nats:2.12-alpine', 'image: nats', /no version/],
+  ];
+  const image = imageEnvironment(read('Dockerfile'));
+  for (const [from, to, expected] of cases) {
+    assert.ok(text.includes(from), from);
+    assert.match(composeProblems(text.replaceAll(from, to), image).join('\n'), expected);
+  }
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
+  assert.equal(interpolate('$${A} ${B:-b} ${C:?c}'), '${A} b given');
+});
+
+test('each rule for the image finds what it is there for', () => {
+  const [dockerfile, dockerignore] = [read('Dockerfile'), read('.dockerignore')];
+  const cases: [from: string, to: string, expected: RegExp][] = [
+    ['FROM node:26', 'FROM node:25', /which package.json pins/],
+    ['.mailmesh-lock-sha256', '.stamp', /would want to install/],
+    ['USER 10001:10001\nRUN', 'USER 10002:10002\nRUN', /fills no compile cache/],
+    ['--chown=10001:10001 /cache', '/cache', /does not give \/cache/],
+    ['USER 10001:10001', 'USER root', /not a number above 0/],
+    ['MAILMESH_BIND', 'MAILMESH_BINDS', /no option MAILMESH_BINDS/],
+    [' 8080', ' 8081', /exposes 8081[\s\S]*|does not expose 8080/],
+    ['VOLUME /data', 'VOLUME /var', /is no volume/],
+    ['/readyz', '/ready', /health check asks nothing/],
+    ['bin/mailmesh.mjs"', 'bin/mailmesh.js"', /there is no \/app\/bin\/mailmesh.js/],
+  ];
+  for (const [from, to, expected] of cases) {
+    assert.ok(dockerfile.includes(from), from);
+    assert.match(dockerfileProblems(root, dockerfile.replaceAll(from, to), dockerignore).join('\n'), expected);
+  }
+  for (const [from, to, expected] of [
+    ['!mixins\n', '', /mixins is needed/],
+    ['!models\n', '', /models is needed/],
+    ['!bin\n', '!bin\n!secrets\n', /there is no secrets/],
+    ['*\n', '', /no list of what goes in/],
+  ] as const)
+    assert.match(dockerfileProblems(root, dockerfile, dockerignore.replace(from, to)).join('\n'), expected);
+});
+
+test('a patch that does not fit is an error', () => {
+  const target = { a: [1, 2], b: { 'c/d': 'x' } };
+  applyPatch(target, [
+    { op: 'add', path: '/a/-', value: 3 },
+    { op: 'add', path: '/a/0', value: 0 },
+    { op: 'replace', path: '/b/c~1d', value: 'y' },
+    { op: 'remove', path: '/a/1' },
+  ]);
+  assert.deepEqual(target, { a: [0, 2, 3], b: { 'c/d': 'y' } });
+  for (const operation of [
+    { op: 'replace', path: '/c', value: 1 },
+    { op: 'remove', path: '/a/7' },
+    { op: 'add', path: '/a/9', value: 1 },
+    { op: 'add', path: '/c/d', value: 1 },
+    { op: 'test', path: '/a', value: 1 },
+    { op: 'add', path: '/c' },
+  ])
+    assert.throws(() => applyPatch(structuredClone(target), [operation]), /patch \//, JSON.stringify(operation));
+});
+
+test('what the resolver does not know is an error', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mailmesh-kustomize-'));
+  const build = async (text: string): Promise<Manifest[]> => {
+    await writeFile(join(folder, 'kustomization.yaml'), text);
+    return buildKustomization(folder);
+  };
+  try {
+    await assert.rejects(build('namePrefix: x-'), /namePrefix is not supported/);
+    await assert.rejects(build('labels: [{ pairs: { a: b }, includeSelectors: true }]'), /includeSelectors/);
+    await assert.rejects(build('patches: [{ target: { kind: X }, patch: "[]" }]'), /finds no X/);
+    await assert.rejects(
+      build('configMapGenerator: [{ name: a, behavior: merge, literals: [A=1] }]'),
+      /no ConfigMap a/,
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('the health check ends with what the server says', async () => {
+  const server = createServer((req, res) => res.writeHead(req.url === '/readyz' ? 200 : 503).end());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const env = { ...process.env, MAILMESH_HTTP_PORT: String((server.address() as AddressInfo).port) };
+  const ask = async (...args: string[]): Promise<number> => {
+    const child = spawn(process.execPath, [join(root, 'bin/healthcheck.mjs'), ...args], { env, stdio: 'ignore' });
+    const [code] = await once(child, 'exit');
+    return code;
+  };
+  assert.deepEqual(await Promise.all([ask(), ask('/readyz'), ask('/healthz')]), [0, 0, 1]);
+  server.closeAllConnections();
+  await once(server.close(), 'close');
+  assert.equal(await ask(), 1);
+});
