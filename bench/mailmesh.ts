@@ -75,15 +75,12 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
   const log = await open(logFile, 'w');
   const more: Record<string, string> = { MAILMESH_INSECURE_AUTH: 'true', MAILMESH_RESOLVER_SERVERS: options.resolver };
   if (options.nodeOptions !== undefined) more.NODE_OPTIONS = options.nodeOptions;
-<<<<<<< HEAD
-  const child = spawn(process.execPath, ['--max-semi-space-size=8', COMMAND, 'start', '--json'], {
-=======
   if (options.mesh !== undefined) {
     more.MAILMESH_MONGO_URL = options.mesh.mongoUrl;
     more.MAILMESH_NATS_URL = options.mesh.natsUrl;
   }
-  const child = spawn(process.execPath, [COMMAND, 'start', '--json'], {
->>>>>>> mesh
+  // The flag is that of `npm start`.
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', COMMAND, 'start', '--json'], {
     env: serverEnvironment(dataDir, more),
     // Over the channel it hears when this process ends, and ends too.
     stdio: ['ignore', 'pipe', log.fd, 'ipc'],

@@ -28,7 +28,7 @@ export function adoptArgs(record: MessageRecord & { readonly accepted: AcceptedM
     at: accepted.acceptedAt,
     finished: isOpen ? null : (record.finishedAt ?? accepted.acceptedAt),
     mid: messageIdHash(accepted.messageId),
-    blob: Buffer.from(accepted.blob, 'hex'),
+    blob: Uint8Array.fromHex(accepted.blob),
     accepted: JSON.stringify(accepted),
     plan: JSON.stringify(plan),
     deliveries: deliveries.length === 0 ? null : JSON.stringify(deliveries),
