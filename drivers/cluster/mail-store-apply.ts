@@ -13,7 +13,6 @@ import {
   mailboxRef,
   messageRef,
   subscriptionRef,
-  TOMBSTONES_KEPT,
 } from './mail-store-schema.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { BulkOperation, FieldUpdate, Filter, Identified } from './mongo-types.ts';
@@ -29,18 +28,21 @@ type Guarded = Identified & { readonly modSeq: number };
 
 /** Inserts, or replaces what is older. */
 async function putAll<T extends Guarded>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
-  const there = await collection.insertMany(documents);
-  if (there.size === 0) return;
-  const older = documents.filter(({ _id }) => there.has(_id));
-  await bulkAll(
-    collection,
-    older.map(({ _id, ...fields }) => ({
-      updateOne: {
-        filter: { _id, modSeq: { $lt: fields.modSeq } } as unknown as Filter<T>,
-        update: { $set: fields } as unknown as FieldUpdate<T>,
-      },
-    })),
-  );
+  for (let at = 0; at < documents.length; at += BULK) {
+    const some = documents.slice(at, at + BULK);
+    const { duplicates } = await collection.bulk(some.map((document) => ({ insertOne: { document } })));
+    await collection.bulk(
+      duplicates.map((index) => {
+        const { _id, ...fields } = some[index]!;
+        return {
+          updateOne: {
+            filter: { _id, modSeq: { $lt: fields.modSeq } } as unknown as Filter<T>,
+            update: { $set: fields } as unknown as FieldUpdate<T>,
+          },
+        };
+      }),
+    );
+  }
 }
 
 async function bulkAll<T extends Identified>(
@@ -157,7 +159,7 @@ async function applyMailboxes(tables: MailTables, key: string, effects: Effects)
       },
     })),
   );
-  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > TOMBSTONES_KEPT);
+  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > tables.tombstonesKept);
   await bulkAll(
     tables.sweeps,
     sweeps.map(({ value: { id } }) => ({

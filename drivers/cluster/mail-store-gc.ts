@@ -19,7 +19,6 @@ import {
   NEVER,
   type SweepDoc,
   TOMBSTONE_AGE_MS,
-  TOMBSTONES_KEPT,
   under,
 } from './mail-store-schema.ts';
 import type { Collection } from './mongo-collection.ts';
@@ -182,7 +181,7 @@ export class Collector {
       this.#changed(accountOf(sweep.account));
       return this.#swept(sweep, now + AFTERLIFE_MS);
     }
-    const surplus = gone ? count : count - TOMBSTONES_KEPT;
+    const surplus = gone ? count : count - this.#tables.tombstonesKept;
     if (surplus <= 0) return this.#swept(sweep, NEVER);
     const oldest = await messages.find({
       ...{ filter: { mailbox: _id, content: 0 }, sort: { modSeq: 1 } },
