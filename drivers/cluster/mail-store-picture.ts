@@ -7,7 +7,7 @@
 import { TemporaryError } from '../../core/mail/errors.ts';
 import type { AccountId } from '../../core/mail/ids.ts';
 import { decodePart, Effects, type RowState } from './mail-store-log.ts';
-import type { AccountDoc, LogEntry, MailboxDoc, MailboxState, MailTables, MessageDoc } from './mail-store-schema.ts';
+import type { AccountDoc, LogEntry, MailboxDoc, MailboxState, MailTables } from './mail-store-schema.ts';
 
 export interface Picture {
   readonly doc: AccountDoc;

@@ -119,8 +119,7 @@ export class AccountState {
       const byId = new Map(docs.map((doc) => [mailboxOf(this.key, doc._id) as string, doc]));
       for (const id of new Set([...byId.keys(), ...later.mailboxes.keys()])) {
         const doc = byId.get(id);
-        if (!this.#mailboxes.has(id))
-          this.#mailboxes.set(id, layMailbox(doc, later.mailboxes.get(id)));
+        if (!this.#mailboxes.has(id)) this.#mailboxes.set(id, layMailbox(doc, later.mailboxes.get(id)));
       }
       this.#allLoaded = true;
     }
