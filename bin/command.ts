@@ -19,7 +19,7 @@ export interface VerbOption {
 }
 
 export interface Verb {
-  /** '' for a command that has no verbs. */
+  /** '' for a command that has no verbs; beside others it is the one whose first option comes instead of a verb. */
   readonly name: string;
   /** As the help shows them: `ADDRESS`, `[FILE]`, `ACCOUNT…`. */
   readonly args: readonly string[];
@@ -66,6 +66,12 @@ const COMMON: Readonly<Record<string, VerbOption>> = {
   help: { type: 'boolean', doc: 'print this help' },
 };
 
+/** What is written behind the command's name: a verb, or the option that stands for the nameless one. */
+function word(verb: Verb): string {
+  const [option] = Object.keys(verb.options ?? {});
+  return verb.name === '' && option !== undefined ? `--${option}` : verb.name;
+}
+
 const title = (command: Command, verb: Verb): string => `${command.name}${verb.name === '' ? '' : ` ${verb.name}`}`;
 
 function optionLines(options: Readonly<Record<string, VerbOption>>): string[] {
@@ -93,7 +99,9 @@ export function verbHelp(command: Command, verb: Verb): string {
 
 export function commandHelp(command: Command): string {
   if (command.verbs.length === 1 && command.verbs[0]!.name === '') return verbHelp(command, command.verbs[0]!);
-  const left = command.verbs.map((verb) => [verb.name, ...verb.args].join(' '));
+  const placeholders = (verb: Verb): string[] =>
+    verb.name === '' ? Object.values(verb.options ?? {}).flatMap(({ value }) => value ?? []) : [];
+  const left = command.verbs.map((verb) => [word(verb), ...placeholders(verb), ...verb.args].join(' '));
   const width = Math.max(...left.map((text) => text.length));
   return [
     `Usage: mailmesh ${command.name} VERB … [options]`,
@@ -119,18 +127,20 @@ export interface Invocation {
 export function readInvocation(command: Command, argv: readonly string[]): Invocation | undefined {
   const only = command.verbs[0]!;
   const verbless = command.verbs.length === 1 && only.name === '';
-  const [word, ...others] = argv;
-  const verb = verbless ? only : command.verbs.find((candidate) => candidate.name === word);
+  const [first, ...others] = argv;
+  // `--from=x` is one word.
+  const wanted = first?.startsWith('--') ? first.split('=', 1)[0] : first;
+  const verb = verbless ? only : command.verbs.find((candidate) => word(candidate) === wanted);
   if (verb === undefined) {
     if (argv.includes('--help') || argv.includes('-h')) return undefined;
-    const names = command.verbs.map((candidate) => candidate.name).join(', ');
-    throw new UsageError(`${command.name} wants one of: ${names}${word === undefined ? '' : ` (not "${word}")`}`);
+    const names = command.verbs.map(word).join(', ');
+    throw new UsageError(`${command.name} wants one of: ${names}${first === undefined ? '' : ` (not "${first}")`}`);
   }
   const options: Record<string, ParseArgsOptionDescriptor> = { help: { type: 'boolean', short: 'h' } };
   for (const [name, { type }] of Object.entries({ ...COMMON, ...verb.options })) options[name] ??= { type };
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
-    parsed = parseArgs({ args: verbless ? [...argv] : others, options, allowPositionals: true });
+    parsed = parseArgs({ args: verb.name === '' ? [...argv] : others, options, allowPositionals: true });
   } catch (error) {
     throw new UsageError(`${title(command, verb)}: ${(error as Error).message}`);
   }

@@ -22,10 +22,17 @@ export function listenerMixin(
       await Promise.all(open.map((listener) => listener.listen()));
     },
     async stopped() {
-      const { config } = contextOf(this.broker);
-      await Promise.all(
-        ((this.open ?? []) as readonly Listener[]).map((listener) => listener.drain(config.drainTimeoutMs)),
-      );
+      await this.quiesce();
+    },
+    methods: {
+      /** No new connections; resolves when the last one has ended. */
+      quiesce(): Promise<unknown> {
+        const { config } = contextOf(this.broker);
+        this.quiet ??= Promise.all(
+          ((this.open ?? []) as readonly Listener[]).map((listener) => listener.drain(config.drainTimeoutMs)),
+        );
+        return this.quiet as Promise<unknown>;
+      },
     },
   };
 }

@@ -138,6 +138,9 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
     await mesh.drain();
     // While everybody knows where to go instead, and before anything else ends.
     await (broker.getLocalService('mailbox') as unknown as { handOver(): Promise<void> } | undefined)?.handOver();
+    // Then what asks other nodes comes to rest, while it still can: the broker itself waits until no call is under way, and
+    // under load one always is.
+    await Promise.all(broker.services.map((service) => (service as { quiesce?(): Promise<unknown> }).quiesce?.()));
     await broker.stop();
     mesh.close();
     tls.close();

@@ -31,7 +31,15 @@ export function stageMixin(
       runner.start();
     },
     async stopped() {
-      await (this.runner as StageRunner | undefined)?.stop(contextOf(this.broker).config.drainTimeoutMs);
+      await this.quiesce();
+    },
+    methods: {
+      /** Takes no new jobs; resolves when those at work have ended. */
+      quiesce(): Promise<void> {
+        const { config } = contextOf(this.broker);
+        this.quiet ??= (this.runner as StageRunner | undefined)?.stop(config.drainTimeoutMs) ?? Promise.resolve();
+        return this.quiet as Promise<void>;
+      },
     },
   };
 }

@@ -51,7 +51,12 @@ export async function openClusterStores(
         ...parts,
         locks: new ClusterLockStore({ mongo }),
         resolver: dnsResolver(config, now),
-        mesh: { bus: new NatsMessageBus({ nats, failed }), name: mongo.cluster, ping: () => ping(mongo) },
+        mesh: {
+          bus: new NatsMessageBus({ nats, failed }),
+          name: mongo.cluster,
+          ping: () => ping(mongo),
+          restoreMail: (folder) => mail.restore(folder),
+        },
         close: async () => {
           await closeParts();
           await closeNats();
@@ -89,7 +94,7 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report, peers }: OpenOpt
       // Stages are named like the services that run them.
       sweep: {
         slowdown: (stage) => sweepSlowdown(peers(stage).length),
-        share: (stage) => sweepShare(node, peers(stage)),
+        share: (stage, wider) => sweepShare(node, peers(stage), wider),
       },
       archive: (folder) => new EmbeddedQueue({ folder, now }),
     }),

@@ -16,6 +16,19 @@ import { openAll } from './open-all.ts';
 import { dnsResolver } from './resolver.ts';
 import type { Stores } from './stores.ts';
 
+/** What a backup of a mesh has in common with a data folder; opened where it lies. */
+export async function openBackup(folder: string, now: () => number) {
+  const parts = {
+    directory: new EmbeddedDirectory({ folder, now }),
+    blobs: new EmbeddedBlobStore({ folder, now }),
+    queue: new EmbeddedQueue({ folder, now }),
+    samples: new EmbeddedSampleStore({ folder }),
+    models: new EmbeddedModelStore({ folder: join(folder, 'models') }),
+  };
+  const close = await openAll(Object.values(parts));
+  return { ...parts, close };
+}
+
 export async function openEmbeddedStores(config: Config, now: () => number): Promise<Stores> {
   const folder = config.dataDir;
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -36,7 +49,19 @@ export async function openEmbeddedStores(config: Config, now: () => number): Pro
     };
     const locks = new EmbeddedLockStore({ now });
     const resolver = dnsResolver(config, now);
-    return { mail, blobs, queue, search, samples, models, directory, locks, resolver, mesh: null, close };
+    return {
+      mail,
+      blobs,
+      queue,
+      search,
+      samples,
+      models,
+      directory,
+      locks,
+      resolver,
+      mesh: null,
+      close,
+    };
   } catch (error) {
     lock.release();
     throw error;

@@ -33,6 +33,8 @@ interface MeshConnection {
   readonly name: string;
   /** Rejects, soon, while the database does not answer. */
   ping(): Promise<void>;
+  /** Makes the accounts of a backup of a mesh that are not there, with their mailboxes. Safe to be repeated. */
+  restoreMail(folder: string): Promise<void>;
 }
 
 export interface OpenOptions {

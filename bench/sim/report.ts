@@ -35,9 +35,9 @@ export function scenarioLines(row: ScenarioRow): string[] {
 
 export function sweepLines(result: SweepResult): string[] {
   return [
-    `all streams and a rack are lost: ${count(result.records)} records overdue`,
+    `all pointers and a rack are lost: ${count(result.jobs)} jobs of one stage`,
     `  time to recover ${percentiles(result.times)}`,
-    `  balance        ${result.ranges} ranges, max/mean ${result.sweepers.toFixed(2)} of the nodes that sweep`,
-    `  lock traffic   ${result.locksBefore.toFixed(1)}/s before, ${result.locksAfter.toFixed(1)}/s while sweeping`,
+    `  balance        claims max/mean ${result.balance.toFixed(2)}; ${count(result.collisions)} claims came too late`,
+    `  looks          ${count(result.looksBefore)}/s before, ${count(result.looksAfter)}/s until all were claimed`,
   ];
 }

@@ -1,84 +1,103 @@
 /**
- * Sweepers of overdue custody records as core/mesh/sweep.ts shares them out, while the streams lose everything and a rack
- * of nodes dies at the same time: how long until every record has been enqueued again, and what the locks cost.
+ * Jobs whose pointers are lost, looked for as core/mesh/sweep.ts shares that out, while a rack of nodes dies at the same
+ * time: how long until every job has been claimed, and how often the database is asked.
  */
 
-import { queueId } from '../../core/mail/ids.ts';
-import { SWEEP, type SweepRange, sweepBucket, sweepPlan, sweepWaitMs } from '../../core/mesh/sweep.ts';
+import { type SweepShare, sweepShare, sweepSlowdown } from '../../core/mesh/sweep.ts';
 import { Calendar } from './calendar.ts';
 import { Random } from './random.ts';
 import type { SimSettings } from './settings.ts';
 
 export interface SweepResult {
-  readonly ranges: number;
-  readonly records: number;
-  /** Ranges of the node that has most, over the mean of those that have any. */
-  readonly sweepers: number;
-  /** Time from the loss until each record was enqueued again, ascending. */
+  readonly jobs: number;
+  /** Time from the loss until each job was claimed. */
   readonly times: Float64Array;
-  /** Lock questions a second, before and after the loss. */
-  readonly locksBefore: number;
-  readonly locksAfter: number;
+  /** Claims of the node that made most, over the mean of those that live. */
+  readonly balance: number;
+  /** Looks a second for one stage, before the loss and after it. */
+  readonly looksBefore: number;
+  readonly looksAfter: number;
+  /** Claims that another node was faster with. */
+  readonly collisions: number;
 }
 
-/** Records a sweeper takes at a time. */
-const BATCH = 100;
-const STEADY_MS = 60_000;
-/** Mail of so long was on its way when the streams were lost. */
+/** As in drivers/cluster/queue-claimers.ts and queue-work.ts: between two looks, jobs claimed at once, found by one look. */
+const LOOK_MS = 4_000;
+const CLAIM = 32;
+const FOUND_MAX = 2 * CLAIM + 8;
+/** One stage's work on one job. */
+const JOB_MS = 2;
+/** Looks for one claim. */
+const ROUNDS_MAX = 4;
+const BUCKETS = 4096;
+const STEADY_MS = 120_000;
+/** Mail of so long was on its way when the pointers were lost. */
 const BACKLOG_SECONDS = 60;
-const BUCKETS = 256;
 
-interface Lock {
-  owner: string;
-  ends: number;
+interface Node {
+  readonly id: string;
+  alive: boolean;
+  backlog: boolean;
+  /** How often nothing was left in its share. */
+  wider: number;
+  claimed: number;
+}
+
+/** Jobs in the order of their age, of all or of one bucket. */
+interface List {
+  readonly jobs: Int32Array;
+  /** Those before it are claimed. */
+  head: number;
 }
 
 export class Sweeping {
   readonly #settings: SimSettings;
   readonly #clock = new Calendar();
   readonly #random: Random;
-  readonly #locks = new Map<string, Lock>();
-  readonly #overdue = new Uint32Array(BUCKETS);
-  readonly #dead = new Set<string>();
-  #questions = 0;
+  readonly #nodes: Node[];
+  /** Names of the nodes that are known, the oldest view that anybody has. */
+  #view: string[];
+  #all: List = { jobs: new Int32Array(0), head: 0 };
+  #buckets: readonly List[] = [];
+  #claimed = new Uint8Array(0);
+  #left = 0;
+  #looks = 0;
+  #collisions = 0;
+  readonly #times: number[] = [];
   #lostAt = 0;
-  #done = 0;
-  #times = new Float64Array(0);
 
   constructor(settings: SimSettings) {
     this.#settings = settings;
     this.#random = new Random(settings.seed + 1);
+    this.#nodes = Array.from({ length: settings.nodes }, (_, i) => ({
+      ...{ id: `node-${i}`, alive: true, backlog: false, wider: 0, claimed: 0 },
+    }));
+    this.#view = this.#nodes.map(({ id }) => id);
   }
 
   run(): SweepResult {
-    const { nodes, rack, accounts, silenceMs, checkMs } = this.#settings;
-    const all = Array.from({ length: nodes }, (_, i) => ({ id: `node-${i}` }));
-    const plan = sweepPlan(all);
-    this.#follow(plan, () => true);
+    const { rack, accounts, silenceMs, checkMs } = this.#settings;
+    for (const node of this.#nodes) this.#clock.in(this.#random.next() * this.#pauseMs(), () => this.#look(node));
     this.#advance(STEADY_MS);
-    const locksBefore = this.#questions / (STEADY_MS / 1_000);
+    const looksBefore = (this.#looks * 1_000) / STEADY_MS;
 
-    // The nodes with most ranges: the worst rack to lose.
-    const load = new Map<string, number>();
-    for (const { sweeper } of plan) load.set(sweeper, (load.get(sweeper) ?? 0) + 1);
-    const busiest = [...load].sort((a, b) => b[1] - a[1]);
-    for (const [id] of busiest.slice(0, rack)) this.#dead.add(id);
-    this.#lose(Math.round(((accounts * 100) / 86_400) * BACKLOG_SECONDS));
+    this.#lostAt = this.#clock.now;
+    this.#looks = 0;
+    for (const node of this.#nodes.slice(0, rack)) node.alive = false;
+    const jobs = Math.round(((accounts * 100) / 86_400) * BACKLOG_SECONDS);
+    this.#fill(jobs);
     this.#clock.in(silenceMs + 1_000 + checkMs, () => {
-      const after = sweepPlan(all.filter(({ id }) => !this.#dead.has(id)));
-      const known = new Set(plan.map(({ lock, sweeper, standIn }) => `${lock} ${sweeper} ${standIn}`));
-      this.#follow(after, ({ lock, sweeper, standIn }) => !known.has(`${lock} ${sweeper} ${standIn}`));
+      this.#view = this.#nodes.filter(({ alive }) => alive).map(({ id }) => id);
     });
-    this.#questions = 0;
-    while (this.#done < this.#times.length) this.#advance(1_000);
-    const locksAfter = (this.#questions * 1_000) / (this.#clock.now - this.#lostAt);
+    while (this.#left > 0) this.#advance(1_000);
+    const living = this.#nodes.filter(({ alive }) => alive);
     return {
-      ranges: plan.length,
-      records: this.#times.length,
-      sweepers: (busiest[0]![1] * load.size) / plan.length,
-      times: this.#times,
-      locksBefore,
-      locksAfter,
+      jobs,
+      times: Float64Array.from(this.#times),
+      balance: (Math.max(...living.map(({ claimed }) => claimed)) * living.length) / jobs,
+      looksBefore,
+      looksAfter: (this.#looks * 1_000) / (this.#clock.now - this.#lostAt),
+      collisions: this.#collisions,
     };
   }
 
@@ -86,72 +105,80 @@ export class Sweeping {
     this.#clock.run(this.#clock.now + ms, () => Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
   }
 
-  /** Everything that was on its way is overdue now. */
-  #lose(records: number): void {
-    const random = new Uint8Array(7);
-    for (let i = 0; i < records; i++) {
-      for (let k = 0; k < random.length; k++) random[k] = this.#random.bits() & 0xff;
-      this.#overdue[sweepBucket(queueId(this.#clock.now, random))]!++;
-    }
-    this.#lostAt = this.#clock.now;
-    this.#times = new Float64Array(records);
+  #pauseMs(): number {
+    return LOOK_MS * sweepSlowdown(this.#view.length);
   }
 
-  /** Sweepers and stand-ins of the ranges begin their rounds, each at a moment of its own. */
-  #follow(plan: readonly SweepRange[], isNew: (range: SweepRange) => boolean): void {
-    for (const range of plan.filter(isNew))
-      for (const node of [range.sweeper, range.standIn])
-        if (node !== undefined) this.#clock.in(this.#random.next() * SWEEP.everyMs, () => this.#round(node, range));
+  #fill(count: number): void {
+    const buckets = Array.from({ length: BUCKETS }, (): number[] => []);
+    for (let job = 0; job < count; job++) buckets[this.#random.below(BUCKETS)]!.push(job);
+    this.#buckets = buckets.map((jobs) => ({ jobs: Int32Array.from(jobs), head: 0 }));
+    this.#all = { jobs: Int32Array.from({ length: count }, (_, i) => i), head: 0 };
+    this.#claimed = new Uint8Array(count);
+    this.#left = count;
   }
 
-  #round(node: string, range: SweepRange): void {
-    if (this.#dead.has(node)) return;
-    const again = (found: number): void =>
-      this.#clock.in(sweepWaitMs(found, BATCH, this.#random.next()), () => this.#round(node, range));
-    if (!this.#take(range.lock, node)) {
-      again(0);
-      return;
+  /** One claim: looks as the queue does, and what is found is claimed when the store has come to it. */
+  #look(node: Node): void {
+    if (!node.alive) return;
+    let found: readonly number[] = [];
+    let isElsewhere = true;
+    for (let round = 0; isElsewhere && round < ROUNDS_MAX; round++) {
+      found = this.#find(node.backlog ? sweepShare(node.id, this.#view, node.wider) : { from: 0, to: 1 });
+      isElsewhere = this.#looked(node, found.length);
     }
-    const found = this.#find(range);
-    this.#clock.in(this.#batchMs(found), () => {
-      if (this.#dead.has(node)) return;
-      this.#enqueue(range, found);
-      if (node !== range.sweeper) this.#locks.delete(range.lock);
-      again(found);
+    const { latencyMs, shards, shardOpsPerSecond } = this.#settings.store;
+    const wanted = isElsewhere ? [] : found.slice(0, CLAIM);
+    // All nodes share the store.
+    const busy = this.#left > FOUND_MAX ? this.#view.length : 1;
+    const claimMs = latencyMs + (wanted.length * busy * 1_000) / (shards * shardOpsPerSecond);
+    this.#clock.in(claimMs, () => {
+      if (!node.alive) return;
+      const got = wanted.filter((job) => this.#claim(job)).length;
+      node.claimed += got;
+      this.#collisions += wanted.length - got;
+      const hasMore = isElsewhere || found.length > wanted.length;
+      this.#clock.in(hasMore ? got * JOB_MS : this.#pauseMs(), () => this.#look(node));
     });
   }
 
-  #take(name: string, owner: string): boolean {
-    this.#questions++;
-    const { now } = this.#clock;
-    const lock = this.#locks.get(name);
-    if (lock !== undefined && lock.owner !== owner && lock.ends > now) return false;
-    this.#locks.set(name, { owner, ends: now + SWEEP.lockMs });
-    return true;
-  }
-
-  #find({ from, to }: SweepRange): number {
-    let sum = 0;
-    for (let bucket = from; bucket < to; bucket++) sum += this.#overdue[bucket]!;
-    return Math.min(BATCH, sum);
-  }
-
-  /** All sweepers share what the store can do: one write for each record. */
-  #batchMs(found: number): number {
-    const { store } = this.#settings;
-    const alone = found / store.shardOpsPerSecond;
-    const shared = (found * BUCKETS) / (store.shards * store.shardOpsPerSecond);
-    return Math.max(alone, shared) * 1_000 + 2 * store.latencyMs;
-  }
-
-  #enqueue({ from, to }: SweepRange, found: number): void {
-    let left = found;
-    for (let bucket = from; bucket < to && left > 0; bucket++) {
-      const some = Math.min(left, this.#overdue[bucket]!);
-      this.#overdue[bucket]! -= some;
-      left -= some;
+  /** As `looked` of the queue's claimers. */
+  #looked(node: Node, found: number): boolean {
+    if (node.backlog && found > 0) return false;
+    if (node.backlog) node.wider++;
+    else if (found < FOUND_MAX) {
+      node.wider = 0;
+      return false;
     }
-    // Two that swept the same range at a time found the same records.
-    for (let i = left; i < found; i++) this.#times[this.#done++] = this.#clock.now - this.#lostAt;
+    const wasShare = node.backlog;
+    const { from, to } = sweepShare(node.id, this.#view, node.wider);
+    node.backlog = to - from < 1;
+    return wasShare || node.backlog;
+  }
+
+  #find({ from, to }: SweepShare): readonly number[] {
+    this.#looks++;
+    const found: number[] = [];
+    // Bucket k is the one that begins at k / BUCKETS.
+    const lists =
+      to - from === 1 ? [this.#all] : this.#buckets.slice(Math.ceil(from * BUCKETS), Math.ceil(to * BUCKETS));
+    for (const list of lists) this.#take(list, found);
+    return found;
+  }
+
+  #take(list: List, found: number[]): void {
+    const { jobs } = list;
+    while (list.head < jobs.length && this.#claimed[jobs[list.head]!] === 1) list.head++;
+    for (let i = list.head; i < jobs.length && found.length < FOUND_MAX; i++)
+      if (this.#claimed[jobs[i]!] === 0) found.push(jobs[i]!);
+  }
+
+  /** False where another was faster. */
+  #claim(job: number): boolean {
+    if (this.#claimed[job] === 1) return false;
+    this.#claimed[job] = 1;
+    this.#left--;
+    this.#times.push(this.#clock.now - this.#lostAt);
+    return true;
   }
 }

@@ -8,6 +8,7 @@ import { formatSize, formatSpan, printable } from '../format.ts';
 import { type ExportFormat, ExportState } from '../mail/export-state.ts';
 import { type Entry, WRITERS } from '../mail/export-writers.ts';
 import { Progress } from '../progress.ts';
+import { exportInstallation } from './transfer.ts';
 
 interface ExportReport {
   written: number;
@@ -101,5 +102,6 @@ export const command: Command = {
     verb('eml', 'One .eml file for each message, in a folder for each mailbox.', [
       'Every message is kept byte for byte; flags are not kept.',
     ]),
+    exportInstallation,
   ],
 };

@@ -11,6 +11,7 @@ import { openMbox } from '../mail/mbox-source.ts';
 import { ResumeFile } from '../mail/resume-file.ts';
 import type { OpenSource } from '../mail/source.ts';
 import { Progress } from '../progress.ts';
+import { importInstallation } from './transfer.ts';
 
 const NOTES = [
   'Importing the same source again adds nothing twice (for 7 days); an interrupted import goes on where it was.',
@@ -147,5 +148,5 @@ const imap: Verb = {
 export const command: Command = {
   name: 'import',
   summary: 'Brings mail in from files and from other servers. Resumable; nothing is imported twice.',
-  verbs: [mbox, maildir, eml, imap],
+  verbs: [mbox, maildir, eml, imap, importInstallation],
 };

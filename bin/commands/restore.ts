@@ -3,12 +3,15 @@
  * safe on the disk, so an interrupted restore leaves no half data folder.
  */
 
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import type { Command } from '../command.ts';
+import type { Config } from '../../core/config/load.ts';
+import type { Command, Context } from '../command.ts';
 import { CommandError } from '../errors.ts';
 import { formatSize } from '../format.ts';
+import { Progress } from '../progress.ts';
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -49,6 +52,36 @@ async function copyAll(source: string, files: readonly string[], target: string)
   return bytes;
 }
 
+/** A mesh's own backup; that of one machine is a data folder, which `mailmesh import --from` takes. */
+async function restoreIntoMesh(context: Context, config: Config, folder: string): Promise<number> {
+  // Loaded only here: it brings the stores of both kinds.
+  const { restoreMesh } = await import('../../mixins/restore.ts');
+  let told = { messages: 0, bytes: 0 };
+  const progress = new Progress({
+    label: `Restoring ${folder}`,
+    total: { unit: 'messages', count: 0, done: 0 },
+    stream: context.io.err,
+    now: context.io.now,
+  });
+  try {
+    const report = await restoreMesh({
+      ...{ config, folder, owner: `restore-${randomBytes(6).toString('hex')}` },
+      progress: (messages, bytes) => {
+        progress.add(messages - told.messages, bytes - told.bytes);
+        told = { messages, bytes };
+      },
+    });
+    context.show(
+      report,
+      ({ accounts, messages, bytes, damagedCount }) =>
+        `Restored ${accounts} accounts with ${messages} messages, ${formatSize(bytes)}. Check it: mailmesh verify${damagedCount === 0 ? '' : ` (${damagedCount} could not be copied)`}`,
+    );
+    return report.damagedCount === 0 ? 0 : 1;
+  } finally {
+    progress.end();
+  }
+}
+
 export const command: Command = {
   name: 'restore',
   summary: 'Put a backup into an empty data folder.',
@@ -57,10 +90,13 @@ export const command: Command = {
       name: '',
       args: ['SRC'],
       summary: 'Copies a backup into the data folder (MAILMESH_DATA_DIR), which must be empty or not there.',
+      notes: ['In a mesh it goes into the database, which must have no accounts.'],
       examples: ['MAILMESH_DATA_DIR=/srv/mail mailmesh restore /var/backups/mailmesh-2026-11-24'],
       async run(context) {
         const source = resolve(context.args[0]!);
-        const target = resolve((await context.config()).dataDir);
+        const config = await context.config();
+        if (config.mongoUrl !== null) return restoreIntoMesh(context, config, source);
+        const target = resolve(config.dataDir);
         const files = await filesBelow(source);
         if (!files.some((file) => file.endsWith('.db'))) throw new CommandError(`${source} is no backup of Mailmesh`);
         if (!(await isEmptyOrMissing(target)))

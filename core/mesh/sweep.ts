@@ -1,69 +1,34 @@
 /**
- * How the nodes share out the sweeping of custody records whose due time has passed without progress. Each record falls
- * into one of 256 buckets by its queue id; ranges of buckets are given to nodes by rendezvous, a few ranges for each node,
- * so each range has one sweeper and one stand-in whatever the number of nodes, and all ranges together are all buckets.
- * Locks only keep two from doing the same work while their views differ: sweeping a record twice must be harmless.
+ * How the nodes that run a stage share out looking for its overdue jobs: those whose pointer NATS has lost, whose retry
+ * has fallen due, whose worker is gone. Looking costs the database a query, so many nodes look less often each; and when
+ * there is more than one look finds, each takes from its own share first, so that they do not run for the same jobs.
+ * While views differ shares overlap or leave gaps: claims are guarded, and shares grow where nothing is left.
  */
 
-import { firstTwo, hashLow, type MeshNode, memberOf } from './rendezvous.ts';
+/** So many nodes look as often as each of them would alone. */
+const NODES_AT_FULL_PACE = 4;
+/** Then they look less often, until it would take too long. */
+const SLOWDOWN_MAX = 4;
 
-/** Stored with each record, so that no other number may ever be used. */
-const BUCKETS = 256;
-/** Ranges for each node, for an even share. */
-const RANGES_PER_NODE = 4;
+/** The times between two looks of one node are longer by this than if it were alone. */
+export const sweepSlowdown = (nodes: number): number => Math.min(SLOWDOWN_MAX, Math.max(1, nodes / NODES_AT_FULL_PACE));
 
-export interface SweepTimes {
-  /** Between two rounds over a range that had nothing overdue. */
-  readonly everyMs: number;
-  /** For how long a range's lock is taken: longer than a round, so that a sweeper that lives keeps it. */
-  readonly lockMs: number;
-}
-
-export const SWEEP: SweepTimes = { everyMs: 10_000, lockMs: 15_000 };
-
-/** The bucket of a record: 0 … 255. */
-export const sweepBucket = (queueId: string): number => hashLow(queueId) & (BUCKETS - 1);
-
-/**
- * Buckets [from, to), swept by one node at a time. The sweeper takes the lock at each round and keeps it. The stand-in
- * tries at each round too, gets the lock only when the sweeper failed to renew it, and gives it back after its round.
- */
-export interface SweepRange {
-  /** Name of its lock. */
-  readonly lock: string;
+/** From `from` to below `to` of everything, which goes from 0 to 1. */
+export interface SweepShare {
   readonly from: number;
   readonly to: number;
-  readonly sweeper: string;
-  /** undefined where there is only one node. */
-  readonly standIn: string | undefined;
-}
-
-/** All ranges, as all nodes of the same view see them; made anew when the view changes. */
-export function sweepPlan(nodes: readonly MeshNode[]): readonly SweepRange[] {
-  if (nodes.length === 0) return [];
-  const members = nodes.map(memberOf);
-  const count = rangeCount(nodes.length);
-  const width = BUCKETS / count;
-  return Array.from({ length: count }, (_, i) => {
-    const from = i * width;
-    const lock = `sweep/${from}-${from + width - 1}`;
-    const [sweeper, standIn] = firstTwo(lock, members);
-    return { lock, from, to: from + width, sweeper: sweeper!, standIn };
-  });
-}
-
-/** A power of two, so that it divides the buckets. */
-function rangeCount(nodes: number): number {
-  let count = RANGES_PER_NODE;
-  while (count < nodes * RANGES_PER_NODE && count < BUCKETS) count *= 2;
-  return count;
 }
 
 /**
- * How long until the next round over a range.
- * @param found how many overdue records the last round found, of at most `limit`
- * @param random at least 0 and less than 1: keeps the rounds of all nodes from falling together
+ * A node's share. With each step wider it is twice as large, until it is everything: a node that is done with its own goes
+ * on with those of its neighbours, which may be at rest or gone. A node that is not among those that are known takes from
+ * everything.
  */
-export const sweepWaitMs = (found: number, limit: number, random: number, times: SweepTimes = SWEEP): number =>
-  // A full batch means that there is more.
-  found >= limit ? 0 : times.everyMs * (0.9 + 0.2 * random);
+export function sweepShare(self: string, nodes: readonly string[], wider = 0): SweepShare {
+  const count = nodes.length;
+  const width = 2 ** wider;
+  if (!nodes.includes(self) || width >= count) return { from: 0, to: 1 };
+  const before = nodes.reduce((sum, id) => sum + (id < self ? 1 : 0), 0);
+  const first = before - (before % width);
+  return { from: first / count, to: Math.min(count, first + width) / count };
+}

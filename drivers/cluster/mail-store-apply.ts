@@ -13,34 +13,43 @@ import {
   mailboxRef,
   messageRef,
   subscriptionRef,
-  TOMBSTONES_KEPT,
 } from './mail-store-schema.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { BulkOperation, FieldUpdate, Filter, Identified } from './mongo-types.ts';
 
-/** Operations in one request. */
+/** Documents in one request. */
 const BULK = 500;
-/** Rows named one by one in one update. */
-const NAMED = 100;
-/** Uids in a row that are changed by one range. */
-const RANGE = 4;
 
 type Guarded = Identified & { readonly modSeq: number };
 
-/** Inserts, or replaces what is older. */
-async function putAll<T extends Guarded>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
-  const there = await collection.insertMany(documents);
-  if (there.size === 0) return;
-  const older = documents.filter(({ _id }) => there.has(_id));
+/** One by one: a list of _ids makes some servers look at every document. */
+export async function deleteAll<T extends Identified>(
+  collection: Collection<T>,
+  ids: readonly string[],
+): Promise<void> {
   await bulkAll(
     collection,
-    older.map(({ _id, ...fields }) => ({
-      updateOne: {
-        filter: { _id, modSeq: { $lt: fields.modSeq } } as unknown as Filter<T>,
-        update: { $set: fields } as unknown as FieldUpdate<T>,
-      },
-    })),
+    ids.map((_id) => ({ deleteOne: { filter: { _id } as unknown as Filter<T> } })),
   );
+}
+
+/** Inserts, or replaces what is older. */
+async function putAll<T extends Guarded>(collection: Collection<T>, documents: readonly T[]): Promise<void> {
+  for (let at = 0; at < documents.length; at += BULK) {
+    const some = documents.slice(at, at + BULK);
+    const { duplicates } = await collection.bulk(some.map((document) => ({ insertOne: { document } })));
+    await collection.bulk(
+      duplicates.map((index) => {
+        const { _id, ...fields } = some[index]!;
+        return {
+          updateOne: {
+            filter: { _id, modSeq: { $lt: fields.modSeq } } as unknown as Filter<T>,
+            update: { $set: fields } as unknown as FieldUpdate<T>,
+          },
+        };
+      }),
+    );
+  }
 }
 
 async function bulkAll<T extends Identified>(
@@ -104,39 +113,37 @@ async function applyRows(tables: MailTables, { key, applied }: Application, effe
       else group.rows.push(row);
     }
   }
-  const changes: BulkOperation<MessageDoc>[] = [];
+  await putAll(tables.messages, fresh);
+  let changes: BulkOperation<MessageDoc>[] = [];
+  let count = 0;
   for (const { mailbox, rows } of alike.values()) {
     const { modSeq, flags, date, content } = rows[0]!;
     const update = content === 0 ? { $set: { flags, modSeq, date, size: 0, content: 0 } } : { $set: { flags, modSeq } };
-    for (const _id of selections(key, mailbox, rows))
-      changes.push({ updateMany: { filter: { _id, modSeq: { $lt: modSeq } }, update } });
+    for (const { first, last } of runs(rows)) {
+      if (count + last - first >= BULK) {
+        await tables.messages.bulk(changes);
+        changes = [];
+        count = 0;
+      }
+      count += last - first + 1;
+      const older = { modSeq: { $lt: modSeq } };
+      const [from, to] = [messageRef(key, mailbox, first), messageRef(key, mailbox, last)];
+      if (first === last) changes.push({ updateOne: { filter: { _id: from, ...older }, update } });
+      else changes.push({ updateMany: { filter: { _id: { $gte: from, $lte: to }, ...older }, update } });
+    }
   }
-  await putAll(tables.messages, fresh);
-  // One update may name many rows: a request holds few of them, so that it ends in time.
-  for (let at = 0; at < changes.length; at += NAMED) await tables.messages.bulk(changes.slice(at, at + NAMED));
+  await tables.messages.bulk(changes);
 }
 
-/** Names exactly these rows, by ranges where their uids follow each other. */
-function* selections(
-  key: string,
-  mailbox: string,
-  rows: readonly RowState[],
-): Generator<{ $in: string[] } | { $gte: string; $lte: string }> {
+/** The uids as runs without a gap, short enough for one update to end in time. */
+function* runs(rows: readonly RowState[]): Generator<{ readonly first: number; readonly last: number }> {
   const uids = rows.map(({ uid }) => uid).sort((a, b) => a - b);
-  let named: string[] = [];
   for (let start = 0; start < uids.length; ) {
     let end = start + 1;
-    while (end < uids.length && uids[end] === uids[end - 1]! + 1 && end - start < 1000) end++;
-    if (end - start >= RANGE)
-      yield { $gte: messageRef(key, mailbox, uids[start]!), $lte: messageRef(key, mailbox, uids[end - 1]!) };
-    else for (let i = start; i < end; i++) named.push(messageRef(key, mailbox, uids[i]!));
-    if (named.length >= NAMED) {
-      yield { $in: named };
-      named = [];
-    }
+    while (end < uids.length && uids[end] === uids[end - 1]! + 1 && end - start < BULK) end++;
+    yield { first: uids[start]!, last: uids[end - 1]! };
     start = end;
   }
-  if (named.length > 0) yield { $in: named };
 }
 
 async function applyMailboxes(tables: MailTables, key: string, effects: Effects): Promise<void> {
@@ -157,7 +164,7 @@ async function applyMailboxes(tables: MailTables, key: string, effects: Effects)
       },
     })),
   );
-  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > TOMBSTONES_KEPT);
+  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > tables.tombstonesKept);
   await bulkAll(
     tables.sweeps,
     sweeps.map(({ value: { id } }) => ({

@@ -4,7 +4,7 @@
  */
 
 import type { AccountId } from '../../core/mail/ids.ts';
-import { applyEffects } from './mail-store-apply.ts';
+import { applyEffects, deleteAll } from './mail-store-apply.ts';
 import { Effects } from './mail-store-log.ts';
 import { spillRef } from './mail-store-picture.ts';
 import type { MailTables } from './mail-store-schema.ts';
@@ -93,7 +93,7 @@ export class LogCarrier {
     if (refs.length === 0) return;
     // Readers need not fetch what is carried out; only then may it go.
     await this.#tables.accounts.updateOne({ _id: this.#account, key }, { $max: { applied: upTo } });
-    await this.#tables.commits.deleteMany({ _id: { $in: refs } });
+    await deleteAll(this.#tables.commits, refs);
   }
 }
 

@@ -37,6 +37,12 @@ export interface Attempt {
   readonly outboxNumber: () => number;
 }
 
+/** The first result under this name, unless it is so old that it may be forgotten. */
+export function knownReceipt(draft: Draft, { receipts, now }: Attempt, id: string): Receipt | undefined {
+  const receipt = draft.receipt(id) ?? receipts.get(id);
+  return receipt !== undefined && receipt.due > now ? receipt : undefined;
+}
+
 export class Commit {
   readonly #draft: Draft;
   readonly #attempt: Attempt;
@@ -86,9 +92,9 @@ export class Commit {
   }
 
   async #append(op: ReadyAppend): Promise<OpResult> {
-    const { key, receipts, now } = this.#attempt;
+    const { key, now } = this.#attempt;
     const receiptId = op.dedupe === undefined ? undefined : deliveryRef(key, op.dedupe);
-    const first = receiptId === undefined ? undefined : (this.#draft.receipt(receiptId) ?? receipts.get(receiptId));
+    const first = receiptId === undefined ? undefined : knownReceipt(this.#draft, this.#attempt, receiptId);
     if (first !== undefined) return appended(first.uid!, first.uidValidity!, first.content!, true);
     const mailbox = await this.#draft.mailbox(op.mailbox);
     if (mailbox === undefined) return failure('noSuchMailbox');

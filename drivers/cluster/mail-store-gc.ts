@@ -5,7 +5,7 @@
  */
 
 import type { AccountId } from '../../core/mail/ids.ts';
-import { applyEffects } from './mail-store-apply.ts';
+import { applyEffects, deleteAll } from './mail-store-apply.ts';
 import { openEffects, openEntries, readPicture, spillRef } from './mail-store-picture.ts';
 import {
   ACCOUNT_TABLES,
@@ -13,20 +13,18 @@ import {
   AFTERLIFE_MS,
   accountOf,
   type CommitDoc,
-  contentRef,
   type DyingDoc,
   type MailTables,
   NEVER,
   type SweepDoc,
   TOMBSTONE_AGE_MS,
-  TOMBSTONES_KEPT,
   under,
 } from './mail-store-schema.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Filter, Identified } from './mongo-types.ts';
 
 const BATCH = 200;
-const DELETED = 1000;
+const DELETED = 500;
 
 /** One batch; true when it did something. */
 type Step = () => Promise<boolean>;
@@ -84,7 +82,7 @@ export class Collector {
     const refs = openEntries(doc).flatMap((entry) =>
       Array.from({ length: entry.parts ?? 0 }, (_, part) => spillRef(doc, entry, part)),
     );
-    if (refs.length > 0) await commits.deleteMany({ _id: { $in: refs } });
+    await deleteAll(commits, refs);
     return true;
   }
 
@@ -103,19 +101,23 @@ export class Collector {
 
   async #contentsOf(key: string, dying: readonly DyingDoc[]): Promise<void> {
     const { accounts, contents } = this.#tables;
-    const refs = (list: readonly DyingDoc[]): Filter<Identified> => ({
-      _id: { $in: list.map(({ number }) => contentRef(key, number)) },
-    });
     const account = accountOf(key);
+    const mark = (list: readonly DyingDoc[], is: boolean) =>
+      contents.bulk(list.map(({ _id }) => ({ updateOne: { filter: { _id }, update: { $set: { dying: is } } } })));
     const unused = await this.#unused(account, key, dying);
     if (unused.length > 0) {
       // From here on no commit may begin to refer to them; those under way fail at their commit point and look again.
-      await contents.updateMany(refs(unused), { $set: { dying: true } });
+      await mark(unused, true);
       await accounts.updateOne({ _id: account, key }, { $inc: { rev: 1 } });
       const gone = await this.#unused(account, key, unused);
-      const revived = unused.filter((one) => !gone.includes(one));
-      if (revived.length > 0) await contents.updateMany(refs(revived), { $set: { dying: false } });
-      if (gone.length > 0) await contents.deleteMany(refs(gone));
+      await mark(
+        unused.filter((one) => !gone.includes(one)),
+        false,
+      );
+      await deleteAll(
+        contents,
+        gone.map(({ _id }) => _id),
+      );
     }
     // One that was expunged again meanwhile has a higher modSeq, and stays.
     await this.#tables.dying.bulk(dying.map(({ _id, modSeq }) => ({ deleteOne: { filter: { _id, modSeq } } })));
@@ -182,7 +184,7 @@ export class Collector {
       this.#changed(accountOf(sweep.account));
       return this.#swept(sweep, now + AFTERLIFE_MS);
     }
-    const surplus = gone ? count : count - TOMBSTONES_KEPT;
+    const surplus = gone ? count : count - this.#tables.tombstonesKept;
     if (surplus <= 0) return this.#swept(sweep, NEVER);
     const oldest = await messages.find({
       ...{ filter: { mailbox: _id, content: 0 }, sort: { modSeq: 1 } },
@@ -194,7 +196,10 @@ export class Collector {
     const floor = old.reduce((highest, { modSeq }) => Math.max(highest, modSeq), 0);
     await this.#tables.mailboxes.updateOne({ _id }, { $max: { floor } });
     await this.#tables.accounts.updateOne({ _id: accountOf(sweep.account), key: sweep.account }, { $max: { floor } });
-    await messages.deleteMany({ _id: { $in: old.map((one) => one._id) }, content: 0 });
+    await deleteAll(
+      messages,
+      old.map((one) => one._id),
+    );
     return true;
   }
 
@@ -212,7 +217,7 @@ export class Collector {
     const parts = await this.#tables.commits.find({ filter, sort: { at: 1 }, limit: 20, fields: ['account'] });
     const unused: string[] = [];
     for (const part of parts) if (!(await this.#isOpen(part))) unused.push(part._id);
-    if (unused.length > 0) await this.#tables.commits.deleteMany({ _id: { $in: unused } });
+    await deleteAll(this.#tables.commits, unused);
     return unused.length > 0;
   }
 
@@ -225,6 +230,9 @@ export class Collector {
 async function deleteSome<T extends Identified>(collection: Collection<T>, filter: Filter<T>): Promise<boolean> {
   const found = await collection.find({ filter, limit: DELETED, fields: [] });
   if (found.length === 0) return false;
-  await collection.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } } as unknown as Filter<T>);
+  await deleteAll(
+    collection,
+    found.map(({ _id }) => _id),
+  );
   return true;
 }

@@ -7,7 +7,7 @@
 import { TemporaryError } from '../../core/mail/errors.ts';
 import type { AccountId } from '../../core/mail/ids.ts';
 import { decodePart, Effects, type RowState } from './mail-store-log.ts';
-import type { AccountDoc, LogEntry, MailboxDoc, MailboxState, MailTables, MessageDoc } from './mail-store-schema.ts';
+import type { AccountDoc, LogEntry, MailboxDoc, MailboxState, MailTables } from './mail-store-schema.ts';
 
 export interface Picture {
   readonly doc: AccountDoc;
@@ -79,10 +79,6 @@ export const newestOf = (docs: readonly { readonly modSeq: number }[]): number =
 
 export const ROW_FIELDS = ['uid', 'flags', 'modSeq', 'created', 'date', 'size', 'content'] as const;
 
-export const rowOf = ({ uid, flags, modSeq, created, date, size, content }: RowState): RowState => ({
-  ...{ uid, flags, modSeq, created, date, size, content },
-});
-
 /** The messages of one mailbox among these, with later effects laid over them, uid ascending. */
 export function layRows(
   docs: Iterable<RowState>,
@@ -101,13 +97,17 @@ export function layRows(
 
 /** A mailbox at the picture's time; undefined where it was never made. */
 export function layMailbox(
-  doc: Pick<MailboxDoc, keyof MailboxState | 'version'> | undefined,
+  doc: Omit<MailboxDoc, 'account' | 'floor'> | undefined,
   later: { readonly value: MailboxState; readonly modSeq: number } | undefined,
 ): MailboxState | undefined {
   if (doc === undefined) return later?.value;
-  if (later === undefined || later.modSeq <= doc.version) return doc;
+  if (later === undefined || later.modSeq <= doc.version) return doc.free ? undefined : mailboxOfDoc(doc);
   // The mark of \Recent is raised without a commit.
   return { ...later.value, recentUid: Math.max(later.value.recentUid, doc.recentUid) };
 }
 
-export const isLive = (doc: Pick<MessageDoc, 'content'>): boolean => doc.content !== 0;
+const mailboxOfDoc = (doc: MailboxState): MailboxState => ({
+  ...{ id: doc.id, name: doc.name, role: doc.role, uidValidity: doc.uidValidity, uidNext: doc.uidNext },
+  ...{ modSeq: doc.modSeq, total: doc.total, unseen: doc.unseen, deleted: doc.deleted, bytes: doc.bytes },
+  ...{ recentUid: doc.recentUid, buried: doc.buried },
+});

@@ -23,7 +23,7 @@ import {
 } from './mail-store-schema.ts';
 import { messageHash, sortedUids } from './mail-store-wire.ts';
 
-const SCANNED = 10_000;
+const SCANNED = 4000;
 const NAMED = 500;
 const SPREAD = 3;
 const MESSAGE_ID_ROWS_MAX = 100;

@@ -13,7 +13,6 @@ import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 
 export const DAY_MS = 24 * 3600_000;
-export const TOMBSTONES_KEPT = 100_000;
 export const TOMBSTONE_AGE_MS = 30 * DAY_MS;
 export const RECEIPT_AGE_MS = 7 * DAY_MS;
 export const REQUEST_AGE_MS = 3600_000;
@@ -199,6 +198,8 @@ export interface MailTables {
   readonly sweeps: Collection<SweepDoc>;
   readonly purges: Collection<PurgeDoc>;
   readonly commits: Collection<CommitDoc>;
+  /** How many vanished uids a mailbox remembers at least. */
+  readonly tombstonesKept: number;
 }
 
 /** Those whose documents are named by the account's key. */
@@ -214,7 +215,8 @@ export const ACCOUNT_TABLES = [
   'commits',
 ] as const satisfies readonly (keyof MailTables)[];
 
-export const mailTables = (mongo: Mongo): MailTables => ({
+export const mailTables = (mongo: Mongo, tombstonesKept = 100_000): MailTables => ({
+  tombstonesKept,
   accounts: mongo.collection('accounts'),
   mailboxes: mongo.collection('mailboxes'),
   messages: mongo.collection('messages'),

@@ -25,7 +25,7 @@ import {
 
 /** Documents asked for by name in one request, and read by range in one request. */
 const NAMED = 500;
-const SCANNED = 10_000;
+const SCANNED = 4000;
 /** Rows read over between two that are wanted, rather than naming every one. */
 const SPREAD = 3;
 
@@ -106,7 +106,7 @@ export class AccountState {
     const docs = await this.tables.mailboxes.find({ filter: { _id: { $in: refs } } });
     for (const [i, id] of missing.entries()) {
       const doc = docs.find((one) => one.id === id);
-      this.#mailboxes.set(id, layMailbox(doc?.free === true ? undefined : doc, later[i]));
+      this.#mailboxes.set(id, layMailbox(doc, later[i]));
     }
   }
 
@@ -119,8 +119,7 @@ export class AccountState {
       const byId = new Map(docs.map((doc) => [mailboxOf(this.key, doc._id) as string, doc]));
       for (const id of new Set([...byId.keys(), ...later.mailboxes.keys()])) {
         const doc = byId.get(id);
-        if (!this.#mailboxes.has(id))
-          this.#mailboxes.set(id, layMailbox(doc?.free === true ? undefined : doc, later.mailboxes.get(id)));
+        if (!this.#mailboxes.has(id)) this.#mailboxes.set(id, layMailbox(doc, later.mailboxes.get(id)));
       }
       this.#allLoaded = true;
     }
@@ -243,7 +242,7 @@ export class Draft {
     );
   }
 
-  /** Receipts that are committed and may not be in their collection. */
+  /** A receipt that is committed and may not be in its collection. */
   receipt(id: string): Receipt | undefined {
     return this.#newest((effects) => effects.receipts.get(id));
   }

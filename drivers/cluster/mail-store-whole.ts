@@ -13,7 +13,7 @@ import {
   under,
 } from './mail-store-schema.ts';
 
-const SCANNED = 10_000;
+const SCANNED = 4000;
 
 export interface Whole extends Picture {
   /** Deleted ones too. */

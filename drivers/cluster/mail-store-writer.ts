@@ -8,7 +8,7 @@ import { ClientError, Fenced, TemporaryError } from '../../core/mail/errors.ts';
 import type { AccountId } from '../../core/mail/ids.ts';
 import type { CommitResult } from '../../core/ports/mail-store.ts';
 import { LogCarrier, OPEN_BYTES_MAX } from './mail-store-carry.ts';
-import { type Attempt, Commit } from './mail-store-commit.ts';
+import { type Attempt, Commit, knownReceipt } from './mail-store-commit.ts';
 import { type Effects, type Encoded, encodeEntry } from './mail-store-log.ts';
 import { openEffects, readPicture, spillRef } from './mail-store-picture.ts';
 import {
@@ -190,7 +190,7 @@ export class AccountWriter {
     const id = request === undefined ? undefined : requestRef(state.key, request);
     if (id !== undefined) {
       const pieces: Uint8Array[] = [];
-      const piece = (n: number) => draft.receipt(pieceRef(id, n)) ?? attempt.receipts.get(pieceRef(id, n));
+      const piece = (n: number) => knownReceipt(draft, attempt, pieceRef(id, n));
       for (let n = 0; n < (piece(0)?.pieces ?? 0); n++) {
         const receipt = piece(n) ?? (await this.#context.tables.receipts.findOne({ _id: pieceRef(id, n) }));
         pieces.push(receipt!.result!);

@@ -62,11 +62,11 @@ export class ClusterMailStore implements MailStore {
   #clock = { store: 0, at: 0 };
   #lastOutbox = 0;
 
-  /** `now` is for tests: without it times are the server's. */
-  constructor(options: { readonly mongo: Mongo; readonly now?: () => number }) {
+  /** `now` and `tombstonesKept` are for tests: times are the server's, and 100,000 vanished uids a mailbox are kept. */
+  constructor(options: { readonly mongo: Mongo; readonly now?: () => number; readonly tombstonesKept?: number }) {
     this.#mongo = options.mongo;
     this.#now = options.now;
-    this.#tables = mailTables(options.mongo);
+    this.#tables = mailTables(options.mongo, options.tombstonesKept);
     this.#reader = new MailReader(this.#tables);
     this.#collector = new Collector(this.#tables, (account) => this.#writers.get(account)?.forget());
     this.#context = {

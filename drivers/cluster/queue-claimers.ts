@@ -22,8 +22,8 @@ export interface Ticket {
 export interface Sweep {
   /** By how much longer it waits between two looks than if it were alone. */
   slowdown(stage: string): number;
-  /** Its part of everything, which goes from 0 to 1. */
-  share(stage: string): { readonly from: number; readonly to: number };
+  /** Its part of everything, which goes from 0 to 1; with each step wider twice as large, until it is everything. */
+  share(stage: string, wider: number): { readonly from: number; readonly to: number };
 }
 
 /** Claimers look by themselves every few seconds; one that was not seen for longer is not there any more. */
@@ -43,8 +43,10 @@ class Claimer {
   askedAt = Number.NEGATIVE_INFINITY;
   /** The store may hold ready jobs of this stage that nobody will point to here. */
   more = true;
-  /** There was more than one look finds: the next one is for this process's share. */
+  /** There was more than one look finds: the next one is for a share. */
   backlog = false;
+  /** How often nothing was left in it: others may be at rest, or gone. */
+  wider = 0;
   /** The earliest retry that this node knows of. */
   dueAt = Number.POSITIVE_INFINITY;
   /** Leases promised in changes that are being written. */
@@ -139,19 +141,27 @@ export class Claimers {
 
   /** Part of everything to look at next, or null for all of it. */
   lookAt(stage: string): ReturnType<Sweep['share']> | null {
-    return this.#stages.get(stage)?.backlog ? this.#sweep.share(stage) : null;
+    const { backlog, wider } = this.#stages.get(stage)!;
+    return backlog ? this.#sweep.share(stage, wider) : null;
   }
 
-  /** Others look for the stage's jobs too. */
-  isShared(stage: string): boolean {
-    const { from, to } = this.#sweep.share(stage);
-    return to - from < 1;
-  }
-
-  /** @param full a look found as many jobs as it may */
-  looked(stage: string, full: boolean): void {
-    const claimer = this.#stages.get(stage);
-    if (claimer !== undefined) claimer.backlog = full;
+  /**
+   * What the look at `lookAt` has come to.
+   * @param full it found as many jobs as it may
+   * @returns whether to look elsewhere first: nothing is there, or everybody finds the same
+   */
+  looked(stage: string, found: number, full: boolean): boolean {
+    const claimer = this.#stages.get(stage)!;
+    if (claimer.backlog && found > 0) return false;
+    if (claimer.backlog) claimer.wider++;
+    else if (!full) {
+      claimer.wider = 0;
+      return false;
+    }
+    const wasShare = claimer.backlog;
+    const { from, to } = this.#sweep.share(stage, claimer.wider);
+    claimer.backlog = to - from < 1;
+    return wasShare || claimer.backlog;
   }
 
   dueAt(stage: string, due: number): void {

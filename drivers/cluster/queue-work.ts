@@ -47,6 +47,9 @@ const LEASE_SHARE_MIN = 0.8;
 const ASK_MORE = 8;
 const ASKED_MAX = 200;
 const ROUNDS_MAX = 4;
+/** While the database is away a claim whose answer was lost, and a job's result, are not given up at once. */
+const CLAIM_PATIENCE_MS = 20_000;
+const RESULT_PATIENCE_MS = 60_000;
 /** A pointer whose job could not be claimed, because the database was away, comes again. */
 const TICKET_AGAIN_MS = 3_000;
 
@@ -107,12 +110,12 @@ export class QueueWork {
 
   /** Looks in the store for what is due, oldest first. */
   #ask(stage: Stage, max: number, now: number, lease: () => Handed): Promise<Job[]> {
-    return this.#options.claimers.ask(stage, now, async () => {
+    const { claimers } = this.#options;
+    return claimers.ask(stage, now, async () => {
       const jobs: Job[] = [];
       const most = Math.min(ASKED_MAX, 2 * max + ASK_MORE);
-      let isShareDone = false;
       for (let round = 0; round < ROUNDS_MAX && jobs.length < max; round++) {
-        const share = this.#options.claimers.lookAt(stage);
+        const share = claimers.lookAt(stage);
         const filter = {
           [duePath(stage)]: { $lte: now },
           ...(share === null ? {} : { bucket: { $gte: share.from * BUCKETS, $lt: share.to * BUCKETS } }),
@@ -123,12 +126,8 @@ export class QueueWork {
           sort: { [duePath(stage)]: 1, _id: 1 },
           limit: most,
         });
-        const isFull = found.length === most;
-        this.#options.claimers.looked(stage, isFull);
-        // Others find the same ones: this process takes its share first, and of everything when nothing is left of that.
-        if (isFull && share === null && !isShareDone && this.#options.claimers.isShared(stage)) continue;
-        if (found.length === 0 && share !== null) {
-          isShareDone = true;
+        if (claimers.looked(stage, found.length, found.length === most)) {
+          claimers.mayHaveMore(stage);
           continue;
         }
         const oldest = found.sort((a, b) => (a._id < b._id ? -1 : 1)).slice(0, max - jobs.length);
@@ -137,7 +136,7 @@ export class QueueWork {
           return this.#claimOne(document._id, stage, now, lease());
         });
         jobs.push(...givenOf(await Promise.allSettled(claims)));
-        if (found.length === most || oldest.length < found.length) this.#options.claimers.mayHaveMore(stage);
+        if (found.length === most || oldest.length < found.length) claimers.mayHaveMore(stage);
         if (found.length < most && oldest.length === found.length) break;
       }
       return jobs;
@@ -145,11 +144,19 @@ export class QueueWork {
   }
 
   async #claimOne(id: QueueId, stage: Stage, now: number, lease: Handed): Promise<Job | undefined> {
+    const started = this.#options.now();
+    const leaseMs = lease.until - now;
     const change = await this.#options.writer.change(id, {
       apply: (document) => claimed(document, lease, now) ?? straightened(document, now),
       happened: (document) => held(document, stage, lease.token) !== undefined,
+      patienceMs: CLAIM_PATIENCE_MS,
     });
-    return change === undefined ? undefined : this.#give(change.document, stage, lease.token);
+    if (change === undefined) return;
+    const waited = this.#options.now() - started;
+    const isFresh = waited <= leaseMs * (1 - LEASE_SHARE_MIN);
+    const { token } = lease;
+    if (!isFresh && !(await this.extend({ queueId: id, stage, token }, lease.until + waited))) return;
+    return this.#give(change.document, stage, token);
   }
 
   async #give(document: QueueDocument, stage: Stage, token: string): Promise<Job | undefined> {
@@ -183,6 +190,7 @@ export class QueueWork {
     return writer.change(queueId, {
       apply: (document) => settled(document, settling, claimers.handOut(now)),
       happened: (document) => wasHeld(document, stage, token) && held(document, stage, token) === undefined,
+      patienceMs: RESULT_PATIENCE_MS,
       withdraw: ({ handed = [] }) => claimers.withdraw(handed),
     });
   }
@@ -198,6 +206,7 @@ export class QueueWork {
     const change = await writer.change(queueId, {
       apply: (document) => failed(document, failing),
       happened: (document) => wasHeld(document, stage, token) && held(document, stage, token) === undefined,
+      patienceMs: RESULT_PATIENCE_MS,
     });
     if (change !== undefined && retryAt !== null) claimers.dueAt(stage, retryAt);
     return change !== undefined;

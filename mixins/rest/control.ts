@@ -11,6 +11,7 @@ import type { ServiceBroker } from 'moleculer';
 import { ClientError } from '../../core/mail/errors.ts';
 import { contextOf } from '../context.ts';
 import { controlPath } from '../control-path.ts';
+import { backup } from '../maintenance.ts';
 import { storeBlob } from '../store-blob.ts';
 import { sendJson, sendProblem } from './api-handler.ts';
 import { sendMessage } from './raw-handlers.ts';
@@ -29,6 +30,9 @@ async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerRe
   switch (`${req.method} ${url.pathname}`) {
     case 'POST /control/call': {
       const { action, params } = await readCall(req);
+      // Onto the disk of this machine, not of whichever node does upkeep.
+      if (action === 'maintenance.backup')
+        return sendJson(res, 200, { result: await backup(contextOf(broker), destinationOf(params)) });
       // A backup takes as long as it takes.
       return sendJson(res, 200, { result: await broker.call(action, params, { timeout: 0 }) });
     }
@@ -43,6 +47,12 @@ async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerRe
     default:
       throw new ClientError('notFound', { what: 'control path' });
   }
+}
+
+function destinationOf(params: object): string {
+  const { destination } = params as { destination?: unknown };
+  if (typeof destination !== 'string' || destination === '') throw new ClientError('invalid', { what: 'destination' });
+  return destination;
 }
 
 async function isAnswered(path: string): Promise<boolean> {

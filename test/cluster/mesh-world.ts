@@ -62,7 +62,7 @@ export class MeshWorld {
       MAILMESH_NODE_ID: id,
       MAILMESH_SERVICES: services,
     });
-    const mesh = { bus, name: 'test', ping: () => Promise.resolve() };
+    const mesh = { bus, name: 'test', ping: () => Promise.resolve(), restoreMail: () => Promise.resolve() };
     const started = await startNode(config, {
       roles: 'all',
       stores: { ...this.stores, mesh, close: () => nats.close() },

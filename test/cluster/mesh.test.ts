@@ -84,6 +84,7 @@ const login: Login = { address: `alice@${DOMAIN}`, password: 'correct horse' };
 let edge: Server;
 let second: Server;
 let gateway: Server;
+let key: string;
 
 test('the command makes the first accounts while no node runs at all', options, async () => {
   for (const argv of [
@@ -120,8 +121,8 @@ test('nodes of all roles, started at once, find each other and say what they run
   assert.deepEqual(listed[4]!.services, ['mailbox', 'maintenance', 'search']);
   assert.ok(listed.every(({ version, upMs, memoryBytes }) => version !== '' && upMs > 0 && memoryBytes! > 0));
   const { out } = await command('gateway', ['apikey', 'create', 'test', '--scope', 'read', '--json']);
-  const { secret } = JSON.parse(out) as { secret: string };
-  const answer = await rest(gateway, '/v1/nodes', { key: secret });
+  key = (JSON.parse(out) as { secret: string }).secret;
+  const answer = await rest(gateway, '/v1/nodes', { key });
   assert.equal(answer.status, 200);
   assert.equal(answer.json<{ items: unknown[] }>().items.length, 6);
 });
@@ -239,6 +240,59 @@ test(
     await withImap(edge, login, (client) => arrived(client, 'INBOX', '<back@client.example>'));
   },
 );
+
+test('work that is done elsewhere is asked for anywhere: training, the search index, upkeep', options, async () => {
+  const trained = await command('edge-1', ['model', 'retrain', '--json']);
+  assert.equal(trained.code, 0, trained.err);
+  assert.deepEqual(JSON.parse(trained.out), { model: null, outcome: 'there are no labels yet' });
+  const stats = await eventually('indexed messages', async () => {
+    const found = (await rest(gateway, '/v1/stats', { key })).json<Record<string, number>>();
+    return found.searchDocuments! > 0 ? found : undefined;
+  });
+  assert.ok(stats.messages! > 20 && stats.accounts === 1);
+  const migrated = await command('edge-2', ['migrate', '--json']);
+  assert.deepEqual([JSON.parse(migrated.out).format, JSON.parse(migrated.out).nodes], [1, running.size]);
+  const verified = await command('filter', ['verify', '--json']);
+  assert.deepEqual([verified.code, JSON.parse(verified.out).problems], [0, 0], verified.out);
+});
+
+test('an installation of one machine is taken into the mesh, again without effect, and back', options, async () => {
+  const machine = await folderOf('machine');
+  const single = await startServer(machine);
+  const [carol] = single.accounts as [Login];
+  const messageId = '<single@client.example>';
+  await sender(single, 'smtp').sendMail({ from: 'x@client.example', to: carol.address, messageId, text: 'x' });
+  await withImap(single, carol, (client) => arrived(client, 'INBOX', messageId));
+  const busy = await command('gateway', ['import', '--from', machine]);
+  assert.match(busy.err, /in use by another process/);
+  await single.stop();
+  const fresh = { ...env, MAILMESH_MONGO_URL: withDatabase(mongo.url, `taken-${randomBytes(4).toString('hex')}`) };
+  const run = async (argv: readonly string[], more: Record<string, string> = fresh) => {
+    const { code, out, err } = await mailmesh(await folderOf('taken'), [...argv, '--json'], { env: more });
+    assert.equal(code, 0, err);
+    return JSON.parse(out) as Record<string, unknown>;
+  };
+  const first = await run(['import', '--from', machine]);
+  assert.deepEqual([first.accounts, first.messages, first.messagesKnown], [2, 1, 0]);
+  const again = await run(['import', '--from', machine]);
+  assert.deepEqual([again.accounts, again.messages, again.messagesKnown], [2, 1, 1]);
+  const taken = await startServer(await folderOf('taken'), fresh);
+  await withImap(taken, carol, (client) => arrived(client, 'INBOX', messageId));
+  // A backup of the mesh, put into another database; and everything back into a folder of one machine.
+  const copy = join(root, 'backup');
+  await run(['backup', copy]);
+  await taken.stop();
+  const other = { ...env, MAILMESH_MONGO_URL: withDatabase(mongo.url, `restored-${randomBytes(4).toString('hex')}`) };
+  const restored = await run(['restore', copy], other);
+  assert.deepEqual([restored.accounts, restored.messages, restored.damagedCount], [2, 1, 0]);
+  const verified = await run(['verify'], other);
+  assert.equal(verified.problems, 0);
+  const back = join(root, 'back');
+  await run(['export', '--to', back], other);
+  const home = await startServer(back);
+  await withImap(home, carol, (client) => arrived(client, 'INBOX', messageId));
+  await home.stop();
+});
 
 test('a second node of one name ends in one line, and the first goes on', options, async () => {
   const { code, err } = await mailmesh(await folderOf('again'), ['start'], {

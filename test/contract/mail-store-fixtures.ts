@@ -40,6 +40,10 @@ interface MailStoreFixture {
   readonly clock?: { now: number };
   /** A store on what `backup` wrote into the folder; drivers that restore in another way leave it out. */
   openBackup?(folder: string): Promise<MailStore>;
+  /** Messages of a large mailbox, where 16,000 take too long: more than the driver reads at once. */
+  readonly large?: number;
+  /** How many vanished uids a mailbox remembers, when it was made to be fewer than 100,000. */
+  readonly tombstonesKept?: number;
 }
 export type MakeMailStore = () => Promise<MailStoreFixture>;
 

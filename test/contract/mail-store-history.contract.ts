@@ -124,15 +124,15 @@ export function historyCases(it: Case): void {
     assert.equal((await a.store.changes(a.id, null, modSeq(0))).tooOld, false);
   });
 
-  it('columns and rows of a large mailbox say the same', async (a) => {
+  it('columns and rows of a large mailbox say the same', async (a, { large = 16_000 }) => {
     await a.fill(250, ['\\Seen']);
     await a.fill(250, ['\\Flagged', 'k']);
-    for (let count = 500; count < 16_000; count *= 2)
-      await a.do({ t: 'copy', from: INBOX, uids: uidRange(1, count), to: INBOX });
+    for (let count = 500; count < large; count *= 2)
+      await a.do({ t: 'copy', from: INBOX, uids: uidRange(1, Math.min(count, large - count)), to: INBOX });
     await a.do({ t: 'expunge', mailbox: INBOX, uids: uidRange(4001, 4100), onlyDeleted: false });
     const columns = await a.columns();
-    const rows = await a.store.rows(a.id, INBOX, uidRange(1, 16_000));
-    assert.equal(rows.length, 15_900);
+    const rows = await a.store.rows(a.id, INBOX, uidRange(1, large));
+    assert.equal(rows.length, large - 100);
     assert.deepEqual(
       [...columns.uids],
       rows.map((row) => row.uid),
@@ -158,13 +158,13 @@ export function historyCases(it: Case): void {
       rows.map((row) => row.content),
     );
     assert.deepEqual(columns.mailbox, await a.mailbox());
-    assert.equal(columns.mailbox.total, 15_900);
+    assert.equal(columns.mailbox.total, large - 100);
     assert.equal(columns.upTo, await a.modSeq());
   });
-  it('columns read while others write are a picture of one moment', async (a) => {
+  it('columns read while others write are a picture of one moment', async (a, { large = 16_000 }) => {
     await a.fill(500);
-    for (let count = 500; count < 16_000; count *= 2)
-      await a.do({ t: 'copy', from: INBOX, uids: uidRange(1, count), to: INBOX });
+    for (let count = 500; count < large; count *= 2)
+      await a.do({ t: 'copy', from: INBOX, uids: uidRange(1, Math.min(count, large - count)), to: INBOX });
     const writes = Array.from({ length: 30 }, (_, i) => a.do({ t: 'move', from: INBOX, uids: uids(i + 1), to: JUNK }));
     const pictures = await Promise.all(Array.from({ length: 6 }, () => a.columns()));
     await Promise.all(writes);
