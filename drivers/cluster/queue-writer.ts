@@ -83,10 +83,6 @@ export class QueueWriter {
     return this.#slots.get(id)?.document;
   }
 
-  forgetAll(): void {
-    for (const slot of this.#slots.values()) if (!slot.isBusy) slot.document = undefined;
-  }
-
   /**
    * Resolves when the change is written, with it; with undefined where the operation does not apply to the record as it
    * is in the store, or there is none. Rejects with TemporaryError: then nobody knows.
