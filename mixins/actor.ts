@@ -136,7 +136,7 @@ export class AccountOwner {
   }
 
   async #take(account: AccountId, held: Held): Promise<Lease> {
-    const { store, owner, times, waitMs, elapsed, sleep, random, lives } = this.#options;
+    const { store, owner, times, waitMs, elapsed, sleep, random, mine, lives } = this.#options;
     const deadline = elapsed() + waitMs;
     try {
       for (let tries = 0; ; tries++) {
@@ -150,7 +150,8 @@ export class AccountOwner {
         if (holder === undefined) continue;
         const { leftMs } = holder;
         const pause = retryAfter({ leftMs, lives: lives(holder.owner) }, tries, random(), times);
-        if (elapsed() + pause > deadline || this.#draining) throw passing(account, `held by ${holder.owner}`);
+        if (elapsed() + pause > deadline || this.#draining || !mine(account))
+          throw passing(account, `held by ${holder.owner}`);
         await sleep(pause);
       }
     } catch (error) {

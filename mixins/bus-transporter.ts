@@ -7,8 +7,11 @@ import { Transporters } from 'moleculer';
 import { TemporaryError } from '../core/mail/errors.ts';
 import type { MessageBus } from '../core/ports/message-bus.ts';
 
+/** Packets to one node that must be there. */
+const ASKING: ReadonlySet<string | undefined> = new Set(['REQ', 'PING']);
+
 interface Sent {
-  readonly packet?: { readonly type?: string };
+  readonly packet?: { readonly type?: string; readonly target?: string | null };
 }
 
 export class BusTransporter extends Transporters.Base {
@@ -25,7 +28,9 @@ export class BusTransporter extends Transporters.Base {
     const tell = (connected: boolean): void => {
       if (connected) void this.onConnected(true);
     };
-    this.#stops.push(this.#bus.onChange(tell));
+    const gone = (nodeId: string): void =>
+      (this.broker.registry as unknown as Registry).nodes.disconnected(nodeId, true);
+    this.#stops.push(this.#bus.onChange(tell), this.#bus.onUnheard(gone));
     await this.onConnected(false);
   }
 
@@ -50,10 +55,12 @@ export class BusTransporter extends Transporters.Base {
   }
 
   override async send(topic: string, data: Buffer, meta: Sent): Promise<void> {
-    if (this.#bus.publish(topic, data)) return;
+    const { type, target } = meta?.packet ?? {};
+    // A node that ended without a word has no subscription any more: NATS says so at once.
+    const token = ASKING.has(type) ? (target ?? undefined) : undefined;
+    if (this.#bus.publish(topic, data, token)) return;
     // Whoever asked must hear that nobody was asked; everything else is said again when the server is back.
-    if (meta?.packet?.type === 'REQ')
-      throw new TemporaryError('storeUnavailable', { detail: 'NATS is away', passing: true });
+    if (type === 'REQ') throw new TemporaryError('storeUnavailable', { detail: 'NATS is away', passing: true });
   }
 
   /** The broker is told to send each request to one node. */
@@ -61,6 +68,9 @@ export class BusTransporter extends Transporters.Base {
   override async subscribeBalancedEvent(): Promise<void> {}
 }
 
+interface Registry {
+  readonly nodes: { disconnected(id: string, unexpected: boolean): void };
+}
 interface Handler {
   messageHandler(command: string, packet: unknown): Promise<void>;
 }

@@ -11,6 +11,8 @@ import { OwnerCache } from '../core/mesh/owner-table.ts';
 const ACCOUNTS_MAX = 20_000;
 /** The broker would look for nodes that fell silent only as often as they may be silent: that doubles the time. */
 const CHECK_MS = 1_000;
+/** A node that was not heard for longer is asked whether it is there: heartbeats come every 2 s, or half a second later. */
+const QUIET_S = 3;
 /** Letters of a process's random name that tell it from others of the same node. */
 const INSTANCE_LENGTH = 8;
 
@@ -24,6 +26,10 @@ interface Registry {
   readonly nodes: { toArray(): readonly RegisteredNode[]; disconnected(id: string, unexpected: boolean): void };
   readonly discoverer: { sendLocalNodeInfo(): Promise<void> };
   regenerateLocalRawInfo(incSeq: boolean): void;
+}
+interface Transit {
+  readonly pendingRequests: ReadonlyMap<string, { readonly nodeID: string }>;
+  sendPing(nodeId: string): Promise<void>;
 }
 interface RegisteredNode {
   readonly id: string;
@@ -119,8 +125,18 @@ export class Mesh {
     if (late) return;
     const { nodes } = this.#registry;
     const silentS = this.#broker.options.heartbeatTimeout!;
-    for (const { id, local, available, lastHeartbeatTime } of nodes.toArray())
-      if (!local && available && process.uptime() - lastHeartbeatTime > silentS) nodes.disconnected(id, true);
+    const asked = new Set([...this.#transit.pendingRequests.values()].map(({ nodeID }) => nodeID));
+    for (const { id, local, available, lastHeartbeatTime } of nodes.toArray()) {
+      if (local || !available) continue;
+      const quietS = process.uptime() - lastHeartbeatTime;
+      if (quietS > silentS) nodes.disconnected(id, true);
+      // Nobody waits for the answer: where the node has ended, the transporter is told.
+      else if (quietS > QUIET_S || asked.has(id)) void this.#transit.sendPing(id);
+    }
+  }
+
+  get #transit(): Transit {
+    return this.#broker.transit as unknown as Transit;
   }
 
   get #registry(): Registry {

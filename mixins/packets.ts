@@ -54,8 +54,9 @@ export function packets(): Middleware {
         log.warn({ command, detail }, 'packet.dropped');
       };
       // What the broker itself finds wrong with a packet: no JSON, another protocol version, no sender.
-      for (const event of ['$transit.error', '$transporter.error'])
-        broker.localBus.on(event, ({ error }: { error: Error }) => tell(event.slice(1), error));
+      broker.localBus.on('$transit.error', ({ error, type }: { error: Error; type: string }) => {
+        if (type === 'failedProcessingPacket') tell('packet', error);
+      });
     },
     transitMessageHandler(this: { readonly broker: ServiceBroker }, next: Handle): Handle {
       const { broker } = this;

@@ -5,8 +5,13 @@
 
 export interface MessageBus {
   readonly isConnected: boolean;
-  /** False when it can't leave. Rejects, with TemporaryError, what is larger than the server takes. */
-  publish(subject: string, bytes: Uint8Array): boolean;
+  /**
+   * False when it can't leave. Throws TemporaryError for what is larger than the server takes. With a token, whoever
+   * listens by `onUnheard` is told it at once when nobody is subscribed to the subject.
+   */
+  publish(subject: string, bytes: Uint8Array, token?: string): boolean;
+  /** Returns the unsubscribe function. */
+  onUnheard(listener: (token: string) => void): () => void;
   /**
    * `*` stands for one part of a subject. Holds over reconnections, until the returned function is called. The bytes are
    * the listener's own.

@@ -3,7 +3,7 @@
  * connection: a connection made anew gets all of them again.
  */
 
-import type { NatsConnection, Subscription } from 'nats';
+import { createInbox, type NatsConnection, type Subscription } from 'nats';
 import { TemporaryError } from '../../core/mail/errors.ts';
 import type { MessageBus } from '../../core/ports/message-bus.ts';
 import type { Nats } from './nats.ts';
@@ -20,6 +20,9 @@ export class NatsMessageBus implements MessageBus {
   readonly #entries = new Set<Entry>();
   /** The one that the subscriptions are on. */
   #connection: NatsConnection | undefined;
+  /** The server itself answers there, when nobody heard a message: nothing else ever does. */
+  readonly #inbox = createInbox();
+  readonly #unheard = new Set<(token: string) => void>();
 
   /** @param options.failed is told what a listener threw */
   constructor(options: { readonly nats: Nats; readonly failed: (error: unknown) => void }) {
@@ -35,7 +38,7 @@ export class NatsMessageBus implements MessageBus {
     return this.#nats.connected;
   }
 
-  publish(subject: string, bytes: Uint8Array): boolean {
+  publish(subject: string, bytes: Uint8Array, token?: string): boolean {
     const { connection } = this.#nats;
     if (connection === undefined) return false;
     const bytesMax = connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
@@ -43,8 +46,13 @@ export class NatsMessageBus implements MessageBus {
       throw new TemporaryError('storeUnavailable', {
         detail: `a message of ${bytes.length} bytes is larger than NATS takes (${bytesMax})`,
       });
-    connection.publish(subject, bytes);
+    connection.publish(subject, bytes, token === undefined ? {} : { reply: `${this.#inbox}.${token}` });
     return true;
+  }
+
+  onUnheard(listener: (token: string) => void): () => void {
+    this.#unheard.add(listener);
+    return () => void this.#unheard.delete(listener);
   }
 
   subscribe(subject: string, listener: (bytes: Uint8Array) => void): () => void {
@@ -71,6 +79,12 @@ export class NatsMessageBus implements MessageBus {
     if (connection === undefined || connection === this.#connection) return;
     this.#connection = connection;
     for (const entry of this.#entries) this.#attach(entry, connection);
+    connection.subscribe(`${this.#inbox}.*`, {
+      callback: (_, { subject }) => {
+        const token = subject.slice(this.#inbox.length + 1);
+        for (const listener of this.#unheard) listener(token);
+      },
+    });
   }
 
   #attach(entry: Entry, connection: NatsConnection): void {

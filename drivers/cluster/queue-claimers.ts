@@ -8,7 +8,7 @@ import type { QueueId } from '../../core/mail/ids.ts';
 import type { Handed, HandOut } from './queue-changes.ts';
 
 /** A job that is leased to this process and not claimed yet. */
-export interface HandedJob extends Handed {
+interface HandedJob extends Handed {
   readonly queueId: QueueId;
 }
 

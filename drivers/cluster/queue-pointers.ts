@@ -35,7 +35,7 @@ const AGAIN_MS = 2_000;
 /** Lines about dropped messages, at most one in this time. */
 const DROPPED_MS = 60_000;
 
-export interface PointersOptions {
+interface PointersOptions {
   readonly nats: Nats;
   readonly prefix: string;
   /** Names this process in its own pointers. */

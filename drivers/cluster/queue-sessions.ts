@@ -30,7 +30,7 @@ const TTL_MS = 10_000;
 const RENEW_MS = 3_000;
 const FOUND_MAX = 20;
 
-export interface SessionsOptions {
+interface SessionsOptions {
   readonly mongo: Mongo;
   readonly node: string;
   /** The server's time. */

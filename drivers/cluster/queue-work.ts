@@ -24,7 +24,7 @@ import type { QueueWriter } from './queue-writer.ts';
 
 export type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
 
-export interface WorkOptions {
+interface WorkOptions {
   readonly documents: Collection<QueueDocument>;
   readonly writer: QueueWriter;
   readonly claimers: Claimers;

@@ -18,12 +18,15 @@ export interface Operation {
   readonly happened?: (document: QueueDocument) => boolean;
   /** A change that `apply` computed was not written. */
   readonly withdraw?: (change: Change) => void;
+  /** For so long a change is tried again while the store is away, instead of rejecting. Needs `happened`. */
+  readonly patienceMs?: number;
 }
 
 interface Asked {
   readonly operation: Operation;
   readonly resolve: (change: Change | undefined) => void;
   readonly reject: (error: unknown) => void;
+  readonly until: number;
   /** Of the last attempt. */
   change: Change | undefined;
 }
@@ -33,6 +36,8 @@ interface Slot {
   document: QueueDocument | undefined;
   asked: Asked[];
   isBusy: boolean;
+  /** The store was away a moment ago. */
+  isPaused: boolean;
 }
 
 interface Open {
@@ -51,6 +56,8 @@ const GROUP_MAX = 64;
 const FLIGHTS_MAX = 3;
 /** So often another node can have been faster. */
 const ROUNDS_MAX = 25;
+/** Between two attempts while the store is away. */
+const PAUSE_MS = 300;
 
 export class QueueWriter {
   readonly #documents: Collection<QueueDocument>;
@@ -76,10 +83,6 @@ export class QueueWriter {
     return this.#slots.get(id)?.document;
   }
 
-  forgetAll(): void {
-    for (const slot of this.#slots.values()) if (!slot.isBusy) slot.document = undefined;
-  }
-
   /**
    * Resolves when the change is written, with it; with undefined where the operation does not apply to the record as it
    * is in the store, or there is none. Rejects with TemporaryError: then nobody knows.
@@ -87,7 +90,8 @@ export class QueueWriter {
   change(id: QueueId, operation: Operation): Promise<Change | undefined> {
     return new Promise((resolve, reject) => {
       const slot = this.#slot(id);
-      slot.asked.push({ operation, resolve, reject, change: undefined });
+      const until = performance.now() + (operation.patienceMs ?? 0);
+      slot.asked.push({ operation, resolve, reject, until, change: undefined });
       if (slot.isBusy) return;
       this.#waiting.add(slot);
       if (this.#isStarting) return;
@@ -103,7 +107,7 @@ export class QueueWriter {
   #slot(id: QueueId): Slot {
     let slot = this.#slots.get(id);
     if (slot === undefined) {
-      slot = { id, document: undefined, asked: [], isBusy: false };
+      slot = { id, document: undefined, asked: [], isBusy: false, isPaused: false };
       this.#slots.set(id, slot);
       if (this.#slots.size > REMEMBERED_MAX) this.#forgetOldest();
     }
@@ -136,6 +140,14 @@ export class QueueWriter {
   }
 
   #land(slot: Slot): void {
+    if (slot.isPaused) {
+      slot.isPaused = false;
+      setTimeout(() => {
+        this.#land(slot);
+        this.#start();
+      }, PAUSE_MS);
+      return;
+    }
     slot.isBusy = false;
     if (slot.asked.length > 0) this.#waiting.add(slot);
     else if (slot.document === undefined || slot.document.finished !== NEVER) this.#slots.delete(slot.id);
@@ -167,13 +179,21 @@ export class QueueWriter {
         open = [...again, ...(await this.#write(steps, fresh))];
       }
     } catch (error) {
-      for (const { slot, asked } of open) {
-        slot.document = undefined;
-        for (const one of asked) {
-          if (one.change !== undefined) one.operation.withdraw?.(one.change);
-          one.reject(error);
-        }
-      }
+      for (const { slot, asked } of open) this.#fail(slot, asked, error);
+    }
+  }
+
+  /** Whether the last attempt was written is not known. */
+  #fail(slot: Slot, asked: Open['asked'], error: unknown): void {
+    slot.document = undefined;
+    const isAway = error instanceof TemporaryError;
+    const patient = asked.filter(({ until }) => isAway && performance.now() < until);
+    slot.asked.unshift(...patient);
+    slot.isPaused = patient.length > 0;
+    for (const one of asked) {
+      if (patient.includes(one)) continue;
+      if (one.change !== undefined) one.operation.withdraw?.(one.change);
+      one.reject(error);
     }
   }
 

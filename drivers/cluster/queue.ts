@@ -28,7 +28,7 @@ import { StoreClock } from './store-clock.ts';
 
 type Verdict = Parameters<Queue['settle']>[1];
 
-export interface ClusterQueueOptions {
+interface ClusterQueueOptions {
   readonly mongo: Mongo;
   readonly nats: Nats;
   /** The node's clock. */

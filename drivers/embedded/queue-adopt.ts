@@ -1,7 +1,7 @@
 /** A record of another queue as the rows that it is stored in here. Jobs that were running there are ready. */
 
 import type { AcceptedMessage } from '../../core/mail/accepted.ts';
-import type { MessageRecord } from '../../core/ports/queue.ts';
+import type { JobState, MessageRecord, MessageState } from '../../core/ports/queue.ts';
 import { blobsNamed, messageIdHash } from './queue-records.ts';
 import {
   BLOCKED,
@@ -20,7 +20,8 @@ export function adoptArgs(record: MessageRecord & { readonly accepted: AcceptedM
   const isOpen = record.state === 'queued' || record.state === 'dead';
   const stages = jobs.map((job) => job.stage);
   const plan: StoredPlan = jobs.map((job) => [job.stage, job.needs.map((need) => stages.indexOf(need))]);
-  const state = MESSAGE_STATES.findIndex((one) => one === record.state);
+  const states: readonly MessageState[] = MESSAGE_STATES;
+  const state = states.indexOf(record.state);
   const kept = Object.values(verdicts).map((verdict) => JSON.stringify(verdict));
   const args = {
     id: record.queueId,
@@ -42,7 +43,7 @@ export function adoptArgs(record: MessageRecord & { readonly accepted: AcceptedM
       .filter((job) => !settledHere(job))
       .map(({ place, stage, state: its, dueAt, needs, attempts, lastError: error }) => {
         const open = needs.filter((need) => verdicts[need] === undefined);
-        const known = JOB_STATES.findIndex((one) => one === its);
+        const known = (JOB_STATES as readonly JobState[]).indexOf(its);
         const stored = open.length > 0 ? BLOCKED : known === RUNNING || known === BLOCKED ? READY : known;
         const mask = open.reduce((sum, need) => sum + 2 ** stages.indexOf(need), 0);
         return { place, stage, state: stored, due: stored === WAITING ? dueAt : 0, needs: mask, attempts, error };

@@ -13,8 +13,8 @@ import { Database, missing, sharedServer } from './cluster-fixture.ts';
 
 const NODES = ['a', 'b', 'c', 'd', 'e'];
 /** More than one look finds, for each of them. */
-const MESSAGES = 400;
-const CLAIM = 8;
+const MESSAGES = 200;
+const CLAIM = 4;
 
 test('lost pointers', { skip: missing }, async (t) => {
   const natsAt = await natsServer();

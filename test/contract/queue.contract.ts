@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Stage } from '../../core/filter/verdict.ts';
 import { MailError } from '../../core/mail/errors.ts';
+import { queueAdoptContract } from './queue-adopt.contract.ts';
 import { queueClaimersContract } from './queue-claimers.contract.ts';
 import {
   ALL,
@@ -28,6 +29,7 @@ export function queueContract(driver: string, make: () => Promise<QueueFixture>)
   const it = casesOf(driver, make);
   queueOperatorContract(it);
   queueClaimersContract(it);
+  queueAdoptContract(it);
 
   it('a new queue is empty', async (queue) => {
     assert.deepEqual(await claim(queue, 'spam'), []);

@@ -30,6 +30,12 @@ interface Pair {
   readonly flush: (() => void)[];
 }
 
+/** A reset, which libuv refuses, and never closes, while its own end is still being sent. */
+function breakOff(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
   const pairs = new Set<Pair>();
   const waiting = new Set<Socket>();
@@ -38,7 +44,7 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     client.on('error', () => client.destroy());
     client.setNoDelay(true);
-    if (mode === 'refusing') client.resetAndDestroy();
+    if (mode === 'refusing') breakOff(client);
     else if (mode === 'partitioned') {
       waiting.add(client);
       client.once('close', () => waiting.delete(client));
@@ -56,7 +62,7 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
       from.on('error', () => from.destroy());
       // An orderly end is passed on in its turn, see `carry`; any other at once.
       from.once('close', (broken) => {
-        if (broken) to.resetAndDestroy();
+        if (broken) breakOff(to);
         if (client.closed && upstream.closed) pairs.delete(pair);
       });
       pair.flush.push(carry(from, to));
@@ -102,10 +108,10 @@ export async function tcpProxy(targetPort: number): Promise<TcpProxy> {
 
   const cutAll = (): void => {
     for (const { client, server: upstream } of [...pairs]) {
-      client.resetAndDestroy();
-      upstream.resetAndDestroy();
+      breakOff(client);
+      breakOff(upstream);
     }
-    for (const client of [...waiting]) client.resetAndDestroy();
+    for (const client of [...waiting]) breakOff(client);
   };
 
   server.listen({ port: 0, host: '127.0.0.1' });

@@ -105,6 +105,9 @@ class FakeBus implements MessageBus {
     return this.#listeners.size;
   }
   async flush(): Promise<void> {}
+  onUnheard(): () => void {
+    return () => undefined;
+  }
   onChange(): () => void {
     return () => undefined;
   }

@@ -25,10 +25,10 @@ export interface LoadShape {
 }
 
 export const STEADY: LoadShape = {
-  sessions: { smtp: 3, lmtp: 1, append: 2, move: 3, store: 8, idle: 3 },
-  pauseMs: 250,
+  sessions: { smtp: 2, lmtp: 1, append: 1, move: 2, store: 8, idle: 2 },
+  pauseMs: 500,
   retryMs: 100,
-  answerMsMax: 8_000,
+  answerMsMax: 12_000,
 };
 
 export interface FailureSeen {

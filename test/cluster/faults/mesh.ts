@@ -4,6 +4,8 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { mailmeshJson } from '../../support/cli.ts';
 import { eventually } from '../../support/clients.ts';
@@ -27,6 +29,8 @@ export interface MeshNode {
   start(more?: Readonly<Record<string, string>>): Promise<Server>;
   stop(): Promise<void>;
   kill(): Promise<void>;
+  /** Kills it and removes what it has kept. */
+  close(): Promise<void>;
 }
 
 export interface Mesh {
@@ -39,6 +43,9 @@ export interface Mesh {
   /** Any node that is up. */
   readonly up: Server;
 }
+
+/** Where the nodes' logs are kept, when something is to be found out. */
+const LOG_DIR = process.env.FAULT_LOG_DIR;
 
 /** Whether a node says that it is ready. One that does not answer is not. */
 export async function isReady(server: Server): Promise<boolean> {
@@ -75,6 +82,7 @@ async function newNode(
   ]);
   // The address of the proxy, not the one that the replica set tells of itself.
   const mongoUrl = `${withDatabase(`mongodb://127.0.0.1:${mongo.port}`, servers.database)}?directConnection=true`;
+  const logs: string[][] = [];
   const node: MeshNode = {
     ...{ name, mongo, nats, dataDir, server: undefined },
     async start(more = {}) {
@@ -87,16 +95,25 @@ async function newNode(
         ...env,
         ...more,
       });
+      logs.push(node.server.log);
       return node.server;
     },
     async stop() {
-      const code = await node.server?.stop();
+      const { server } = node;
+      const code = await server?.stop();
       node.server = undefined;
-      if (code !== 0) throw new Error(`${name} ended with ${code}`);
+      if (code !== 0) throw new Error(`${name} ended with ${code}:\n${server?.log.slice(-10).join('\n')}`);
     },
     async kill() {
       await node.server?.kill();
       node.server = undefined;
+    },
+    async close() {
+      await node.kill();
+      await Promise.all([mongo.close(), nats.close()]);
+      await removeDataDir(dataDir);
+      if (LOG_DIR !== undefined)
+        await writeFile(join(LOG_DIR, `${servers.database}-${name}.log`), logs.flat().join('\n'));
     },
   };
   return node;
@@ -120,13 +137,7 @@ export async function startMesh(t: TestContext, env: Readonly<Record<string, str
     Array.from({ length: NODES }, (_, i) => newNode(`node${i}`, { mongo, nats, database }, env)),
   );
   t.after(async () => {
-    await Promise.all(
-      nodes.map(async (node) => {
-        await node.kill();
-        await Promise.all([node.mongo.close(), node.nats.close()]);
-        await removeDataDir(node.dataDir);
-      }),
-    );
+    await Promise.all(nodes.map((node) => node.close()));
     await Promise.all([mongo.close(), nats.close()]);
   });
   await Promise.all(nodes.map((node) => node.start()));

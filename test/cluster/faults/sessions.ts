@@ -44,7 +44,7 @@ export type SessionKind = 'smtp' | 'lmtp' | 'append' | 'move' | 'store' | 'idle'
 
 const KEYWORDS = 12;
 const IDLE_MS = 1_000;
-const MOVES_AT_ONCE = 5;
+const MOVES_AT_ONCE = 2;
 const FLAGGED = 'Drafts';
 
 /** A line client whose waits and ends are Failures. */
