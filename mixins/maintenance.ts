@@ -15,8 +15,8 @@ import { skipped } from './stage-runner.ts';
 
 const BUDGET_MS = 200;
 const FORGET_AT_ONCE = 1_000;
-/** A round goes on for so long while there is more to do: what a large mesh leaves behind in a minute. */
-const ROUND_MS = 30_000;
+/** In a mesh a round goes on for so long while there is more to do: one node does it for all. */
+const SHARED_ROUND_MS = 30_000;
 /** Features of messages that nobody labelled. */
 const FEATURES_KEPT_MS = 30 * 86_400_000;
 const SKIP_AT_ONCE = 32;
@@ -35,7 +35,7 @@ const liveIn =
 export async function collect(context: NodeContext): Promise<MaintenanceReport> {
   const { stores, config } = context;
   const now = context.now();
-  const until = performance.now() + ROUND_MS;
+  const until = performance.now() + (context.mesh.isShared ? SHARED_ROUND_MS : 0);
   const isOver = (): boolean => performance.now() >= until;
   const forget = async (some: (limit: number) => Promise<number>): Promise<number> => {
     for (let all = 0; ; ) {
@@ -45,19 +45,14 @@ export async function collect(context: NodeContext): Promise<MaintenanceReport> 
     }
   };
   const traces = await forget((limit) => stores.queue.forget(now - config.traceRetentionMs, limit));
-  let more = true;
-  while (more) {
-    more = await stores.mail.gc(now, BUDGET_MS);
-    if (isOver()) break;
-  }
-  let [blobs, bytes] = [0, 0];
-  for (;;) {
-    const options = { now, graceMs: config.blobGraceMs, budgetMs: BUDGET_MS, isLive: liveIn(context) };
-    const collected = await stores.blobs.collect(options);
-    blobs += collected.blobs;
-    bytes += collected.bytes;
-    if (collected.blobs === 0 || isOver()) break;
-  }
+  let more = await stores.mail.gc(now, BUDGET_MS);
+  while (more && !isOver()) more = await stores.mail.gc(now, BUDGET_MS);
+  const { blobs, bytes } = await stores.blobs.collect({
+    now,
+    graceMs: config.blobGraceMs,
+    budgetMs: Math.max(BUDGET_MS, until - performance.now()),
+    isLive: liveIn(context),
+  });
   const features = await forget((limit) => stores.samples.forget(now - FEATURES_KEPT_MS, limit));
   return { traces, blobs, bytes, features, contentsLeft: more ? 'yes' : 'no' };
 }

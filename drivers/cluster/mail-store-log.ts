@@ -149,6 +149,10 @@ export function encodeParts(effects: Effects): LogPart[] {
   return writer.parts;
 }
 
+/** What the collector and the readers of the outbox look for in the collections. */
+const isUrgent = ({ dying, outbox, mailboxes }: Effects): boolean =>
+  dying.size > 0 || outbox.size > 0 || [...mailboxes.values()].some(({ value }) => value.name === null);
+
 export interface Encoded {
   readonly entry: LogEntry;
   /** What the entry takes in the account's document. */
@@ -160,7 +164,7 @@ export interface Encoded {
 /** @param room bytes that the account's document has left */
 export function encodeEntry(effects: Effects, m: number, at: number, room: number): Encoded {
   const parts = encodeParts(effects);
-  const due = effects.dying.size > 0 || effects.outbox.size > 0 ? at : at + RECEIPT_AGE_MS - DAY_MS;
+  const due = isUrgent(effects) ? at : at + RECEIPT_AGE_MS - DAY_MS;
   const part = parts[0]!;
   const bytes = parts.length > 1 ? Number.POSITIVE_INFINITY : BSON.calculateObjectSize(part) + 60;
   if (bytes <= Math.min(room, INLINE_BYTES)) return { entry: { m, due, part }, bytes, spilled: [] };

@@ -33,6 +33,8 @@ export function storeError(thrown: unknown): MailError {
   if (!(thrown instanceof Error)) return new Fault(String(thrown));
   if (thrown instanceof MongoInvalidArgumentError || thrown.name.startsWith('BSON'))
     return new Fault(thrown.message, {}, thrown);
+  // A connection that breaks while it is written to: the client lets the socket's own error through.
+  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
   if (!(thrown instanceof MongoError)) return new Fault(thrown.message, {}, thrown);
   const full = thrown.code === OUT_OF_DISK_SPACE;
   return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail: thrown.message }, thrown);

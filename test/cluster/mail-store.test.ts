@@ -1,48 +1,64 @@
-/** The cluster's mail store keeps the port's promises. */
+/** The cluster's mail store keeps the port's promises, and equals the model. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { test } from 'node:test';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
-import { Mongo } from '../../drivers/cluster/mongo.ts';
 import { mailStoreContract } from '../contract/mail-store.contract.ts';
 import { START } from '../contract/mail-store-fixtures.ts';
+import { equalsModel } from '../property/mail-store-property.ts';
+import { Database, missing, sharedServer } from './cluster-fixture.ts';
 
-const url = process.env.MONGO_URL!;
 /** What the stand-in for a MongoDB does in a few seconds. */
 const TOMBSTONES_KEPT = 2000;
-let made = 0;
-const database = () => `${url}/mail-${process.pid}-${++made}`;
+const LARGE = 6000;
 
-mailStoreContract('cluster', async () => {
+interface Opened {
+  readonly database: Database;
+  readonly clock: { now: number };
+  start(database?: Database): Promise<ClusterMailStore>;
+  close(): Promise<void>;
+}
+
+async function opened(): Promise<Opened> {
+  const databases = [await Database.create(await sharedServer())];
   const clock = { now: START };
-  const opened: { mongo: Mongo; store: ClusterMailStore }[] = [];
-  const start = async (url: string): Promise<ClusterMailStore> => {
-    const mongo = new Mongo({ url });
-    await mongo.open();
-    const store = new ClusterMailStore({ mongo, now: () => clock.now, tombstonesKept: TOMBSTONES_KEPT });
-    await store.open();
-    opened.push({ mongo, store });
-    return store;
-  };
-  const place = database();
+  const stores: ClusterMailStore[] = [];
   return {
-    store: await start(place),
+    database: databases[0]!,
     clock,
-    large: 6000,
-    tombstonesKept: TOMBSTONES_KEPT,
-    reopen: () => start(place),
-    openBackup: async (folder) => {
-      const store = await start(database());
-      await store.restore(folder);
+    start: async (database = databases[0]!) => {
+      if (!databases.includes(database)) databases.push(database);
+      const mongo = await database.connect();
+      const store = new ClusterMailStore({ mongo, now: () => clock.now, tombstonesKept: TOMBSTONES_KEPT });
+      await store.open();
+      stores.push(store);
       return store;
     },
     close: async () => {
-      for (const { store } of opened) await store.close();
-      for (const { mongo } of opened) {
-        await mongo.db.dropDatabase();
-        await mongo.close();
-      }
+      for (const store of stores) await store.close();
+      for (const database of databases) await database.dispose();
     },
   };
+}
+
+if (missing === false)
+  mailStoreContract('cluster', async () => {
+    const { clock, start, close } = await opened();
+    return {
+      ...{ store: await start(), clock, close, large: LARGE, tombstonesKept: TOMBSTONES_KEPT },
+      reopen: () => start(),
+      openBackup: async (folder) => {
+        const store = await start(await Database.create(await sharedServer()));
+        await store.restore(folder);
+        return store;
+      },
+    };
+  });
+
+test('any sequence of operations shows what the model shows', { skip: missing }, async () => {
+  const { start, close } = await opened();
+  try {
+    await equalsModel({ store: await start(), reopen: () => start() }, Number(process.env.RUNS ?? 3));
+  } finally {
+    await close();
+  }
 });
