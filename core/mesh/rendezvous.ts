@@ -90,7 +90,7 @@ export function ranking(account: string, nodes: readonly MeshNode[]): readonly s
 }
 
 /** The first two of the ranking, or fewer where there are fewer nodes. */
-export function firstTwo(account: string, members: readonly Member[]): readonly string[] {
+function firstTwo(account: string, members: readonly Member[]): readonly string[] {
   const low = hashLow(account);
   const high = hashHigh(account);
   let first: Scored | undefined;

@@ -41,7 +41,7 @@ export const toRow = (mailbox: MailboxId, row: RowState): Row => ({
   content: contentId(row.content),
 });
 
-export const toMailbox = (state: MailboxState): Mailbox => ({
+const toMailbox = (state: MailboxState): Mailbox => ({
   id: state.id,
   name: state.name ?? '',
   role: state.role,

@@ -17,7 +17,7 @@ export const TOMBSTONE_AGE_MS = 30 * DAY_MS;
 export const RECEIPT_AGE_MS = 7 * DAY_MS;
 export const REQUEST_AGE_MS = 3600_000;
 /** What was done away with is remembered for so long, for writes of a node that stood still meanwhile. */
-export const AFTERLIFE_MS = DAY_MS;
+export const AFTERLIFE_MS = 24 * 3600_000;
 /** A time that never comes, for `due`. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
 
@@ -143,7 +143,7 @@ export interface ReceiptDoc extends Identified, Omit<Receipt, 'id'> {
   readonly modSeq: number;
 }
 
-export interface SubscriptionDoc extends Identified {
+interface SubscriptionDoc extends Identified {
   readonly name: string;
   readonly on: boolean;
   readonly modSeq: number;
@@ -156,7 +156,7 @@ export interface OutboxItem {
   readonly key: string;
   readonly payload: string;
 }
-export interface OutboxDoc extends Identified, Omit<OutboxItem, 'id'> {
+interface OutboxDoc extends Identified, Omit<OutboxItem, 'id'> {
   /** The account's id, not its key. */
   readonly account: string;
   readonly modSeq: number;
@@ -176,7 +176,7 @@ export interface SweepDoc extends Identified {
   readonly account: string;
   readonly due: number;
 }
-export interface PurgeDoc extends Identified {
+interface PurgeDoc extends Identified {
   readonly account: string;
   readonly at: number;
 }

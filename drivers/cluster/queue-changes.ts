@@ -32,7 +32,7 @@ export type HandOut = (stage: string) => Handed | undefined;
 
 const ERROR_CHARACTERS_MAX = 2_000;
 
-export const placeOf = ({ jobs }: QueueDocument, stage: string): number => jobs.findIndex((job) => job.stage === stage);
+const placeOf = ({ jobs }: QueueDocument, stage: string): number => jobs.findIndex((job) => job.stage === stage);
 
 /** The job of a stage if `token` holds it. */
 export function held(document: QueueDocument, stage: string, token: string): StoredJob | undefined {
