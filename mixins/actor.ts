@@ -139,17 +139,18 @@ export class AccountOwner {
     const { store, owner, times, waitMs, elapsed, sleep, random, mine, lives } = this.#options;
     const deadline = elapsed() + waitMs;
     try {
+      let gone: string | undefined;
       for (let tries = 0; ; tries++) {
         const askedAt = elapsed();
-        const lease = await store.lease(account, owner, times.ttlMs);
+        const lease = await store.lease(account, owner, times.ttlMs, gone);
         if (lease !== undefined) {
           held.until = heldUntil(askedAt, times.ttlMs);
           return lease;
         }
         const holder = await store.holder(account);
         if (holder === undefined) continue;
-        const { leftMs } = holder;
-        const pause = retryAfter({ leftMs, lives: lives(holder.owner) }, tries, random(), times);
+        gone = lives(holder.owner) ? undefined : holder.owner;
+        const pause = retryAfter({ leftMs: holder.leftMs, lives: gone === undefined }, tries, random(), times);
         if (elapsed() + pause > deadline || this.#draining || !mine(account))
           throw passing(account, `held by ${holder.owner}`);
         await sleep(pause);

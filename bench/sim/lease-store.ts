@@ -59,13 +59,17 @@ export class LeaseStore {
     this.#freeAt = new Float64Array(settings.shards);
   }
 
-  /** The answer comes later: its epoch, or undefined while another holds the lease. */
-  lease(account: number, process: number, ttlMs: number, answer: (epoch: number | undefined) => void): void {
+  /** The answer comes later: its epoch, or undefined while another holds the lease that is not `gone`. */
+  lease(
+    account: number,
+    { process, gone, ttlMs }: { readonly process: number; readonly gone: number | undefined; readonly ttlMs: number },
+    answer: (epoch: number | undefined) => void,
+  ): void {
     this.#traffic.asked++;
     const after = this.#wait(account);
     const now = this.#clock.now;
     const holder = this.#holder[account]!;
-    if (holder !== process && holder !== NOBODY && this.#ends[account]! > now) {
+    if (holder !== process && holder !== NOBODY && holder !== gone && this.#ends[account]! > now) {
       this.#traffic.refused++;
       this.#clock.in(after, () => answer(undefined));
       return;

@@ -200,7 +200,7 @@ export class Mesh {
     write.done?.(waited);
   }
 
-  #ask(node: Node, account: number, writes: Write[], tries: number, deadline: number): void {
+  #ask(node: Node, account: number, writes: Write[], tries: number, deadline: number, gone?: number): void {
     const { clock, store, random, views } = this.#parts;
     const { process } = node;
     const askedAt = clock.now;
@@ -209,7 +209,7 @@ export class Mesh {
       node.asking.delete(account);
       for (const write of writes) this.#again(write, HOP_MS);
     };
-    store.lease(account, process.number, LEASE.ttlMs, (epoch) => {
+    store.lease(account, { process: process.number, gone, ttlMs: LEASE.ttlMs }, (epoch) => {
       if (isOver()) return;
       if (epoch !== undefined) {
         node.asking.delete(account);
@@ -226,7 +226,8 @@ export class Mesh {
         const pause = holder === undefined ? 0 : retryAfter({ leftMs: holder.leftMs, lives }, tries, random.next());
         if (clock.now + pause > deadline || process.draining) return giveUp();
         clock.in(pause, () => {
-          if (!isOver()) this.#ask(node, account, writes, tries + 1, deadline);
+          if (isOver()) return;
+          this.#ask(node, account, writes, tries + 1, deadline, lives ? undefined : holder?.process);
         });
       });
     });

@@ -8,14 +8,14 @@
  */
 
 export interface LeaseTimes {
-  /** For how long a lease is asked; after a node has died its accounts wait at most so long. */
+  /** For how long a lease is asked; after a node has died whose end nobody noticed its accounts wait at most so long. */
   readonly ttlMs: number;
   /** A write that finds less than this left renews first. */
   readonly renewMs: number;
   /** First wait for a lease whose holder lives and is about to give it back; doubled with each further try. */
   readonly retryMs: number;
   readonly retryMsMax: number;
-  /** Those who wait for the leases of a node that died come back spread over so long. */
+  /** Those who take over from a node that is gone come spread over so long. */
   readonly spreadMs: number;
 }
 
@@ -62,7 +62,8 @@ export const heldUntil = (askedAt: number, ttlMs: number = LEASE.ttlMs): number 
 
 /**
  * How long to wait before a lease that another node holds is asked for again.
- * @param holder what the store says of the holder; `lives`: it is among the nodes that routing knows
+ * @param holder what the store says of the holder; `lives`: it is among the nodes that routing knows. From one that is not
+ * the lease is to be taken then, whether it has run out or not.
  * @param tries how often it has been refused before, 0 at first
  * @param random at least 0 and less than 1: keeps many that wait from coming at once
  */
@@ -73,8 +74,8 @@ export function retryAfter(
   times: LeaseTimes = LEASE,
 ): number {
   const left = Math.max(0, holder.leftMs);
-  // Nobody can give it back: there is no sense in asking before it has run out.
-  if (!holder.lives) return left + random * times.spreadMs;
+  // Nobody can give it back. Where nodes that do not see each other contend for it, each gets something done in the pause.
+  if (!holder.lives) return Math.min(left, random * times.spreadMs);
   const wait = Math.min(times.retryMsMax, times.retryMs * 2 ** Math.min(tries, 16)) * (0.5 + random);
   return Math.min(wait, left + random * times.retryMs);
 }

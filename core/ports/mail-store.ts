@@ -264,9 +264,10 @@ export interface MailStore extends MailStoreReader {
 
   /**
    * Takes the account's lease: a free or expired one, or the owner's own (renewed with its epoch). undefined while
-   * another owner holds it. Time is the store's.
+   * another owner holds it, unless that one is `gone`: then it is taken at once, under a new epoch. Whoever was wrongly
+   * believed to be gone is Fenced. Time is the store's.
    */
-  lease(account: AccountId, owner: string, ttlMs: number): Promise<Lease | undefined>;
+  lease(account: AccountId, owner: string, ttlMs: number, gone?: string): Promise<Lease | undefined>;
   /** Gives it back early. Without effect when it is another's by now. */
   release(account: AccountId, owner: string): Promise<void>;
   /** Who holds the lease, and for how long still by the store's clock; undefined when nobody does. */

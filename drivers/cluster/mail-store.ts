@@ -199,10 +199,12 @@ export class ClusterMailStore implements MailStore {
     return readAccounts(this.#tables, cursor, limit);
   }
 
-  async lease(account: AccountId, owner: string, ttlMs: number): Promise<Lease | undefined> {
+  async lease(account: AccountId, owner: string, ttlMs: number, gone?: string): Promise<Lease | undefined> {
     const now = this.#timeExpression();
     const own: Expression = { $eq: ['$owner', { $literal: owner }] };
-    const free: Expression = { $or: [own, { $eq: ['$owner', null] }, { $lte: ['$until', now] }] };
+    const free: Expression = {
+      $or: [own, { $in: ['$owner', [null, { $literal: gone ?? null }]] }, { $lte: ['$until', now] }],
+    };
     const doc = await this.#tables.accounts.findOneAndUpdate({ _id: account, $expr: free }, [
       {
         $set: {

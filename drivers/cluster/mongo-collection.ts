@@ -6,7 +6,7 @@
 
 import type { AnyBulkWriteOperation, Document, Collection as DriverCollection } from 'mongodb';
 import { TemporaryError } from '../../core/mail/errors.ts';
-import { duplicatesOf, isDuplicateKey, storeError } from './mongo-errors.ts';
+import { duplicatesOf, isBrokenSocket, isDuplicateKey, storeError } from './mongo-errors.ts';
 import type {
   BulkOperation,
   BulkResult,
@@ -29,7 +29,7 @@ const INSERT = { ignoreUndefined: true };
 
 type Raw = DriverCollection<Document & { _id: string }>;
 
-/** An operation of the client with a deadline. @throws MailError */
+/** An operation of the client with a deadline, done again where its connection broke. @throws MailError */
 export async function within<T>(operation: () => Promise<T>, deadlineMs = DEADLINE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -38,7 +38,11 @@ export async function within<T>(operation: () => Promise<T>, deadlineMs = DEADLI
     }, deadlineMs);
   });
   try {
-    return await Promise.race([operation(), late]);
+    const done = operation().catch((error) => {
+      if (isBrokenSocket(error)) return operation();
+      throw error;
+    });
+    return await Promise.race([done, late]);
   } catch (error) {
     throw storeError(error);
   } finally {

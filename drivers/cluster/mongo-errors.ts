@@ -27,14 +27,16 @@ export class DatabaseUnusable extends Error {
 export const isDuplicateKey = (error: unknown): boolean =>
   error instanceof MongoServerError && error.code === DUPLICATE_KEY;
 
+/** A connection that broke while it was in use: the client lets the socket's own error through, and does not try again. */
+export const isBrokenSocket = (thrown: unknown): boolean => thrown instanceof Error && 'syscall' in thrown;
+
 /** A MailError for anything that an operation of the client threw. */
 export function storeError(thrown: unknown): MailError {
   if (thrown instanceof MailError) return thrown;
   if (!(thrown instanceof Error)) return new Fault(String(thrown));
   if (thrown instanceof MongoInvalidArgumentError || thrown.name.startsWith('BSON'))
     return new Fault(thrown.message, {}, thrown);
-  // A connection that breaks while it is written to: the client lets the socket's own error through.
-  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
+  if (isBrokenSocket(thrown)) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
   if (!(thrown instanceof MongoError)) return new Fault(thrown.message, {}, thrown);
   const full = thrown.code === OUT_OF_DISK_SPACE;
   return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail: thrown.message }, thrown);

@@ -43,6 +43,8 @@ interface PointersOptions {
   readonly report: (event: string, facts: Facts) => void;
   /** @param own this process has sent it */
   readonly receive: (stage: string, ticket: Ticket, own: boolean) => void;
+  /** Pointers reach this process again; what others made ready before was not pointed to here. */
+  readonly ready: () => void;
 }
 
 export class Pointers {
@@ -148,6 +150,7 @@ export class Pointers {
           });
           if (!config.subjects.includes(this.#subject('*'))) throw error;
         });
+      if (!this.#ready) this.#options.ready();
       this.#ready = true;
       this.#trouble = null;
       for (const [stage, messages] of this.#followed) if (messages === null) void this.#follow(stage);

@@ -50,6 +50,7 @@ export class Sessions {
   #freshSince = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #renewing: Promise<void> = Promise.resolve();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -66,7 +67,7 @@ export class Sessions {
     await this.#sessions.createIndex({ until: 1 });
     const { node } = this.#options;
     const before = node === '' ? [] : await this.#sessions.find({ filter: { node }, limit: FOUND_MAX });
-    await this.#renew();
+    await this.#renewed();
     for (const session of before) await this.#bury(session);
     this.#timer = setInterval(() => {
       this.#running ??= this.#tick().finally(() => {
@@ -86,12 +87,20 @@ export class Sessions {
   /** To be called before a first claim of the stage. */
   async note(stage: string): Promise<void> {
     this.#stages = [...this.#stages, stage];
-    await this.#renew();
+    await this.#renewed();
+  }
+
+  /**
+   * To be called before each claim: a process that was stopped for too long must have its new name first, or what it
+   * claims is released with what it held before.
+   */
+  async fresh(): Promise<void> {
+    if (this.#options.now() > this.#until) await this.#renewed();
   }
 
   async #tick(): Promise<void> {
     try {
-      await this.#renew();
+      await this.#renewed();
       const now = this.#options.now();
       // When the database was away nobody could renew: all get the time to.
       if (now - this.#freshSince < TTL_MS) return;
@@ -101,6 +110,13 @@ export class Sessions {
       // The database is away; those who need it say so.
       if (!(error instanceof TemporaryError)) throw error;
     }
+  }
+
+  /** One after the other: two at once might both find the name taken. */
+  #renewed(): Promise<void> {
+    const renewed = this.#renewing.then(() => this.#renew());
+    this.#renewing = renewed.catch(() => {});
+    return renewed;
   }
 
   async #renew(): Promise<void> {

@@ -96,7 +96,10 @@ export class ClusterQueue implements Queue {
     const newToken = (): string => `${this.#sessions.name}.${(this.#count++).toString(36)}`;
     this.#claimers = new Claimers(newToken, options.sweep ?? NOT_SHARED);
     const receive = (stage: string, ticket: Ticket, own: boolean): void => this.#receive(stage, ticket, own);
-    this.#pointers = new Pointers({ nats, prefix, instance: this.#instance, report, receive });
+    this.#pointers = new Pointers({
+      ...{ nats, prefix, instance: this.#instance, report, receive },
+      ready: () => this.#lookEverywhere(),
+    });
     this.#work = new QueueWork({
       documents: this.#documents,
       writer: this.#writer,
@@ -173,6 +176,7 @@ export class ClusterQueue implements Queue {
       await this.#documents.createIndex({ [duePath(stage)]: 1, _id: 1, bucket: 1 });
       await this.#sessions.note(stage);
     }
+    await this.#sessions.fresh();
     if (this.#claimers.seen(stage, leaseMs, now)) this.#pointers.follow(stage);
     const jobs = await this.#work.claim(stage, { max, leaseMs, now });
     if (jobs.length > 0) this.#aloneMs = ALONE_MS;
@@ -326,6 +330,16 @@ export class ClusterQueue implements Queue {
     for (const [stage, id] of told) this.#tell(stage as Stage, id);
   }
 
+  /** Nobody has told of what other nodes made ready while NATS was away. */
+  #lookEverywhere(): void {
+    for (const stage of this.#claimers.stages) this.#claimers.mayHaveMore(stage);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const stage of this.#claimers.stages) this.#hint(stage as Stage);
+  }
+
   /** While NATS is away nobody tells of other nodes' jobs: claimers are woken now and then. */
   #lookAlone(): void {
     this.#aloneTimer = setTimeout(
@@ -333,7 +347,7 @@ export class ClusterQueue implements Queue {
         if (this.#pointers.isReady) this.#aloneMs = ALONE_MS;
         else {
           this.#aloneMs = Math.min(ALONE_MS_MAX, this.#aloneMs * 1.5);
-          for (const stage of this.#claimers.stages) this.#hint(stage as Stage);
+          this.#wake();
         }
         this.#lookAlone();
       },

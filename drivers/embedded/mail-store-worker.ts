@@ -16,6 +16,13 @@ import type { SentCommit } from './mail-store-wire.ts';
 import type { Handler, WorkerDefinition } from './sqlite-worker.ts';
 
 type NewAccount = Parameters<MailStore['createAccount']>[0] & { readonly now: number };
+interface LeaseArgs {
+  readonly account: AccountId;
+  readonly owner: string;
+  readonly ttlMs: number;
+  readonly gone: string | undefined;
+  readonly now: number;
+}
 
 function accountHandlers(db: DatabaseSync): Record<string, Handler> {
   const find = db.prepare('SELECT key, epoch, owner, until FROM accounts WHERE id = ?');
@@ -45,13 +52,14 @@ function accountHandlers(db: DatabaseSync): Record<string, Handler> {
     deleteAccount({ account }: { account: AccountId }) {
       forget.run(account);
     },
-    lease(args: { account: AccountId; owner: string; ttlMs: number; now: number }): Lease | undefined {
+    lease(args: LeaseArgs): Lease | undefined {
       const row = find.get(args.account) as
         | { key: number; epoch: number; owner: string | null; until: number }
         | undefined;
       if (row === undefined) throw new ClientError('notFound');
       const own = row.owner === args.owner;
-      if (!own && row.owner !== null && row.until > args.now && leased.has(row.key)) return undefined;
+      const free = own || row.owner === null || row.owner === args.gone || row.until <= args.now;
+      if (!free && leased.has(row.key)) return undefined;
       leased.add(row.key);
       const lease = { epoch: own ? row.epoch : row.epoch + 1, until: args.now + args.ttlMs };
       setLease.run(row.key, lease.epoch, args.owner, lease.until);

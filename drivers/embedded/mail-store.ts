@@ -148,8 +148,8 @@ export class EmbeddedMailStore implements MailStore {
       .slice(0, limit);
   }
 
-  async lease(account: AccountId, owner: string, ttlMs: number): Promise<Lease | undefined> {
-    return await this.#shard(account).call('lease', { account, owner, ttlMs, now: this.#now() }, 'volatile');
+  async lease(account: AccountId, owner: string, ttlMs: number, gone?: string): Promise<Lease | undefined> {
+    return await this.#shard(account).call('lease', { account, owner, ttlMs, gone, now: this.#now() }, 'volatile');
   }
 
   async release(account: AccountId, owner: string): Promise<void> {

@@ -73,6 +73,16 @@ export function lastingCases(it: Case): void {
     assert((await a.store.lease(a.id, 'second', 1000))!.epoch >= second!.epoch);
     await assert.rejects(a.commit(append()), (error) => error instanceof Fenced);
   });
+  it('a lease is taken from an owner that is gone, and from nobody else; that one is fenced', async (a) => {
+    assert.equal(await a.store.lease(a.id, 'second', DAY, 'somebody'), undefined);
+    assert.equal(await a.store.lease(a.id, 'second', DAY, ''), undefined);
+    const lease = await a.store.lease(a.id, 'second', DAY, 'owner');
+    assert(lease!.epoch > a.epoch);
+    assert.equal((await a.store.holder(a.id))?.owner, 'second');
+    await assert.rejects(a.commit(append()), (error) => error instanceof Fenced);
+    assert.equal(await a.store.lease(a.id, 'owner', DAY, 'owner'), undefined);
+    assert.equal((await a.store.lease(a.id, 'second', DAY, 'owner'))!.epoch, lease!.epoch);
+  });
   it('the name of a commit is forgotten after an hour', async (a, { clock }) => {
     if (clock === undefined) return;
     await a.fill(1);
