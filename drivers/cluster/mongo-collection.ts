@@ -4,9 +4,10 @@
  * Keys that are there already are told as values.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AnyBulkWriteOperation, Document, Collection as DriverCollection } from 'mongodb';
 import { TemporaryError } from '../../core/mail/errors.ts';
-import { duplicatesOf, isBrokenSocket, isDuplicateKey, storeError } from './mongo-errors.ts';
+import { duplicatesOf, isBrokenConnection, isDuplicateKey, storeError } from './mongo-errors.ts';
 import type {
   BulkOperation,
   BulkResult,
@@ -24,12 +25,16 @@ const BATCH = 100;
 /** More than a search for a server and one attempt take. */
 const DEADLINE_MS = 8000;
 
+/** Of an operation whose connection breaks, and the pause behind the first. */
+const ATTEMPTS = 4;
+const PAUSE_MS = 10;
+
 /** Fields that are undefined are left out, as if they had not been there. */
 const INSERT = { ignoreUndefined: true };
 
 type Raw = DriverCollection<Document & { _id: string }>;
 
-/** An operation of the client with a deadline, done again where its connection broke. @throws MailError */
+/** An operation of the client with a deadline. @throws MailError */
 export async function within<T>(operation: () => Promise<T>, deadlineMs = DEADLINE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -38,17 +43,29 @@ export async function within<T>(operation: () => Promise<T>, deadlineMs = DEADLI
     }, deadlineMs);
   });
   try {
-    const done = operation().catch((error) => {
-      if (isBrokenSocket(error)) return operation();
-      throw error;
-    });
-    return await Promise.race([done, late]);
+    return await Promise.race([operation(), late]);
   } catch (error) {
     throw storeError(error);
   } finally {
     clearTimeout(timer);
   }
 }
+
+/**
+ * One that may be done more than once, and is where its connection broke. Others of the pool may have broken with it; the
+ * client needs a moment to see that.
+ */
+const request = <T>(operation: () => Promise<T>, deadlineMs?: number): Promise<T> =>
+  within(async () => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await operation();
+      } catch (error) {
+        if (attempt === ATTEMPTS || !isBrokenConnection(error)) throw error;
+      }
+      await sleep(attempt * PAUSE_MS);
+    }
+  }, deadlineMs);
 
 export class Collection<T extends Identified> {
   readonly #open: () => Raw;
@@ -62,7 +79,7 @@ export class Collection<T extends Identified> {
   /** False where a document with its _id (or another unique key of it) is there already. */
   async insertOne(document: T): Promise<boolean> {
     try {
-      await within(() => this.#collection().insertOne(document as never, INSERT));
+      await request(() => this.#collection().insertOne(document as never, INSERT));
       return true;
     } catch (error) {
       if (isDuplicateKey((error as Error).cause)) return false;
@@ -75,7 +92,7 @@ export class Collection<T extends Identified> {
     const duplicates = new Set<T['_id']>();
     for (let at = 0; at < documents.length; at += BATCH) {
       const batch = documents.slice(at, at + BATCH);
-      const found = await within(() =>
+      const found = await request(() =>
         this.#collection()
           .insertMany(batch as never[], { ...INSERT, ordered: false })
           .then(() => [] as number[], duplicatesOf),
@@ -95,7 +112,7 @@ export class Collection<T extends Identified> {
   /** All that match (bound it by `limit`). Go through many by `{ _id: { $gt: last } }`, sorted by _id. */
   find<F extends keyof T = keyof T>(query: Query<T, F>, deadlineMs?: number): Promise<Pick<T, F | '_id'>[]> {
     const { filter, sort, limit, fields } = query;
-    return within(async () => {
+    return request(async () => {
       const cursor = this.#collection().find(filter as Document, {
         ...(sort === undefined ? {} : { sort: sort as Record<string, 1 | -1> }),
         ...(limit === undefined ? {} : { limit, batchSize: Math.max(1, limit) }),
@@ -120,7 +137,7 @@ export class Collection<T extends Identified> {
     options: { readonly upsert?: boolean; readonly sort?: Sort<T> } = {},
   ): Promise<T | undefined> {
     try {
-      const after = await within(() =>
+      const after = await request(() =>
         this.#collection().findOneAndUpdate(filter as Document, update as Document, {
           ...(options as { upsert?: boolean; sort?: Record<string, 1 | -1> }),
           returnDocument: 'after',
@@ -135,19 +152,19 @@ export class Collection<T extends Identified> {
 
   /** @returns whether there was one */
   async deleteOne(filter: Filter<T>): Promise<boolean> {
-    return (await within(() => this.#collection().deleteOne(filter as Document))).deletedCount > 0;
+    return (await request(() => this.#collection().deleteOne(filter as Document))).deletedCount > 0;
   }
 
   /** @returns how many there were */
   async deleteMany(filter: Filter<T>, deadlineMs?: number): Promise<number> {
-    return (await within(() => this.#collection().deleteMany(filter as Document), deadlineMs)).deletedCount;
+    return (await request(() => this.#collection().deleteMany(filter as Document), deadlineMs)).deletedCount;
   }
 
   /** All operations, in no order, each atomic by itself. */
   bulk(operations: readonly BulkOperation<T>[]): Promise<BulkResult> {
     if (operations.length === 0)
       return Promise.resolve({ inserted: 0, matched: 0, modified: 0, upserted: 0, deleted: 0, duplicates: [] });
-    return within(async () => {
+    return request(async () => {
       let duplicates: number[] = [];
       const result = await this.#collection()
         .bulkWrite(operations as unknown as AnyBulkWriteOperation<Document & { _id: string }>[], { ordered: false })
@@ -176,7 +193,7 @@ export class Collection<T extends Identified> {
     const pipeline: Document[] = [{ $match: filter }, { $group: { _id: by, ...Object.fromEntries(fields) } }];
     if (sort !== undefined) pipeline.push({ $sort: sort });
     if (limit !== undefined) pipeline.push({ $limit: limit });
-    return within(
+    return request(
       () => this.#collection().aggregate(pipeline).toArray() as Promise<unknown> as Promise<R[]>,
       deadlineMs,
     );
@@ -187,7 +204,7 @@ export class Collection<T extends Identified> {
     fields: { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 },
     options: { readonly unique?: boolean } = {},
   ): Promise<void> {
-    await within(() => this.#collection().createIndex(fields as Record<string, 1 | -1>, options), 60_000);
+    await request(() => this.#collection().createIndex(fields as Record<string, 1 | -1>, options), 60_000);
   }
 
   async #update(
@@ -195,7 +212,7 @@ export class Collection<T extends Identified> {
     deadlineMs?: number,
   ): Promise<Updated> {
     try {
-      const { matchedCount, modifiedCount, upsertedCount } = await within(operation, deadlineMs);
+      const { matchedCount, modifiedCount, upsertedCount } = await request(operation, deadlineMs);
       return { matched: matchedCount, modified: modifiedCount, upserted: upsertedCount > 0, duplicate: false };
     } catch (error) {
       if (!isDuplicateKey((error as Error).cause)) throw error;

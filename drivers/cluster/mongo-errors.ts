@@ -9,6 +9,8 @@ import {
   MongoCompatibilityError,
   MongoError,
   MongoInvalidArgumentError,
+  MongoNetworkError,
+  MongoNetworkTimeoutError,
   MongoServerError,
   MongoServerSelectionError,
 } from 'mongodb';
@@ -27,8 +29,13 @@ export class DatabaseUnusable extends Error {
 export const isDuplicateKey = (error: unknown): boolean =>
   error instanceof MongoServerError && error.code === DUPLICATE_KEY;
 
-/** A connection that broke while it was in use: the client lets the socket's own error through, and does not try again. */
-export const isBrokenSocket = (thrown: unknown): boolean => thrown instanceof Error && 'syscall' in thrown;
+/** A connection broke while it was in use. The client tries again once where the server can tell a second try, or not at all. */
+export function isBrokenConnection(thrown: unknown): boolean {
+  const response = thrown instanceof MongoBulkWriteError ? thrown.errorResponse : undefined;
+  const error = response instanceof Error ? response : thrown;
+  if (error instanceof MongoNetworkError) return !(error instanceof MongoNetworkTimeoutError);
+  return error instanceof Error && 'syscall' in error;
+}
 
 /** A MailError for anything that an operation of the client threw. */
 export function storeError(thrown: unknown): MailError {
@@ -36,7 +43,7 @@ export function storeError(thrown: unknown): MailError {
   if (!(thrown instanceof Error)) return new Fault(String(thrown));
   if (thrown instanceof MongoInvalidArgumentError || thrown.name.startsWith('BSON'))
     return new Fault(thrown.message, {}, thrown);
-  if (isBrokenSocket(thrown)) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
+  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
   if (!(thrown instanceof MongoError)) return new Fault(thrown.message, {}, thrown);
   const full = thrown.code === OUT_OF_DISK_SPACE;
   return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail: thrown.message }, thrown);

@@ -162,7 +162,19 @@ export class ClusterQueue implements Queue {
       first.size === 1
         ? new Set((await this.#documents.insertOne(documents[0]!)) ? [] : [documents[0]!._id])
         : await this.#documents.insertMany([...first.values()]);
-    return documents.map((document) => first.get(document._id) === document && !there.has(document._id));
+    const isOurs = await this.#ours([...there].map((id) => first.get(id)!));
+    return documents.map(
+      (document) => first.get(document._id) === document && (!there.has(document._id) || isOurs.has(document._id)),
+    );
+  }
+
+  /** Those that are there because of an attempt whose answer was lost: they hold leases that nobody else was given. */
+  async #ours(documents: readonly QueueDocument[]): Promise<ReadonlySet<QueueId>> {
+    const tokens = new Set(documents.flatMap(({ jobs }) => jobs.flatMap(({ token }) => token ?? [])));
+    if (tokens.size === 0) return new Set();
+    const stored = await this.#documents.find({ filter: { _id: { $in: documents.map(({ _id }) => _id) } } });
+    const holds = ({ jobs }: QueueDocument): boolean => jobs.some(({ token }) => token !== null && tokens.has(token));
+    return new Set(stored.filter(holds).map(({ _id }) => _id));
   }
 
   async refuse(message: RefusedMessage): Promise<void> {

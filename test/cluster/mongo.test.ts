@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as after } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import { oneLine } from '../../bin/errors.ts';
 import { TemporaryError } from '../../core/mail/errors.ts';
 import { Mongo } from '../../drivers/cluster/mongo.ts';
 import type { Collection } from '../../drivers/cluster/mongo-collection.ts';
-import { mongoServer } from '../support/cluster-servers.ts';
+import { mongoServer, withDatabase } from '../support/cluster-servers.ts';
+import { tcpProxy } from '../support/tcp-proxy.ts';
 import { Database, missing, sharedServer } from './cluster-fixture.ts';
 
 interface Thing {
@@ -157,6 +159,39 @@ test('mongo: a server that stopped answering keeps nobody waiting for more than 
     for (const outcome of outcomes) assert.ok(outcome.status === 'rejected' && unavailable(outcome.reason));
     assert.ok(performance.now() - started < 10_000);
     assert.equal((await things.findOne({ _id: 'a' }))!.n, 1);
+  }),
+);
+
+test('mongo: an operation whose connection is cut under it is done all the same', { skip: missing }, () =>
+  onDatabase(async (database) => {
+    const proxy = await tcpProxy((await sharedServer()).port);
+    const mongo = new Mongo({
+      url: `${withDatabase(`mongodb://127.0.0.1:${proxy.port}`, new URL(database.url).pathname.slice(1))}?directConnection=true`,
+    });
+    await mongo.open();
+    try {
+      const things = mongo.collection<Thing>('things');
+      for (let n = 0; n < 6; n++) {
+        // Some connections are in use, and some only open.
+        await Promise.all(Array.from({ length: 4 }, () => things.findOne({ _id: 'a' })));
+        proxy.delayMs = 60;
+        const done = Promise.all([
+          things.insertMany([{ _id: `many ${n}`, n }]),
+          things.updateOne({ _id: 'counter', n: n - 1 }, { $set: { n } }, { upsert: n === 0 }),
+          things.bulk([{ insertOne: { document: { _id: `bulk ${n}`, n } } }]),
+          things.findOne({ _id: 'counter' }),
+        ]);
+        await after(10 + 25 * n);
+        proxy.cut();
+        proxy.delayMs = 0;
+        await done;
+        assert.equal((await things.findOne({ _id: 'counter' }))!.n, n);
+      }
+      assert.equal((await things.find({ filter: {} })).length, 13);
+    } finally {
+      await mongo.close();
+      await proxy.close();
+    }
   }),
 );
 
