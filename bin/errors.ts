@@ -12,7 +12,6 @@ const SYSTEM_CODES = new Set([
   ...['EACCES', 'EADDRINUSE', 'ECONNREFUSED', 'ECONNRESET', 'EEXIST', 'EISDIR', 'ENAMETOOLONG', 'ENOENT', 'ENOSPC'],
   ...['ENOTDIR', 'ENOTFOUND', 'EPERM', 'EPIPE', 'EROFS', 'ETIMEDOUT', 'DATA_IN_USE'],
   ...['DATABASE_UNUSABLE', 'NATS_UNUSABLE'],
-  ...['DATABASE_UNUSABLE', 'NATS_UNUSABLE'],
 ]);
 
 function describeMailError(error: MailError): string {

@@ -74,6 +74,10 @@ export interface NodeStatus {
   readonly leases: number | null;
   /** Version of the model that its filters score with; 0 for none. */
   readonly model: number | null;
+  /** Of the mesh's documents, as the node writes them; null on one machine. */
+  readonly format: number | null;
+  /** What is wrong with the mesh's servers, in one line; null for nothing. */
+  readonly trouble: string | null;
 }
 
 interface Contracts {

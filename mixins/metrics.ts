@@ -43,6 +43,12 @@ export function createMetrics() {
       buckets: SECONDS,
       registers,
     }),
+    meshEvents: new Counter({
+      name: 'mailmesh_mesh_events_total',
+      help: 'What was told of the servers of a mesh, by event (nats.trouble, mesh.split, queue.message-dropped, …).',
+      labelNames: ['event'],
+      registers,
+    }),
     connections: new Gauge({
       name: 'mailmesh_connections',
       help: 'Open connections, by listener.',

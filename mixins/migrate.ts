@@ -1,19 +1,19 @@
 /**
- * The format of what is stored. Stores bring their own tables up to date when they are opened; what this does on demand is
- * a change that nodes of the version before could not read, so every node must have this version first.
+ * The format of what is stored. Stores of one machine bring their databases up to date when they are opened. A mesh's
+ * documents are brought to a newer form on demand, and nodes write that form once every one of them can read it.
  */
 
 import type { ServiceBroker } from 'moleculer';
 import { ClientError } from '../core/mail/errors.ts';
 import { contextOf } from './context.ts';
 import { call, type MaintenanceReport } from './contracts.ts';
+import { exclusively } from './leader.ts';
 
-/** Of documents, jobs and files, as this version writes them. */
-const FORMAT = 1;
+const TELL_MS = 5_000;
 
-/** Rejects with ClientError conflict while a node of another version is there. */
+/** Rejects with ClientError conflict while a node of another version is there, or another run is at it. */
 export async function migrate(broker: ServiceBroker): Promise<MaintenanceReport> {
-  const { version, mesh } = contextOf(broker);
+  const { version, mesh, stores, log } = contextOf(broker);
   const ids = mesh.everyNodeOf('node');
   for (const nodeId of ids) {
     const status = await call(broker, 'node.status', {}, { nodeId });
@@ -22,5 +22,19 @@ export async function migrate(broker: ServiceBroker): Promise<MaintenanceReport>
         detail: `node ${nodeId} runs version ${status.version}, this is ${version}`,
       });
   }
-  return { format: FORMAT, version, nodes: ids.length, changed: 'nothing: this is the newest format' };
+  const about = { version, nodes: ids.length };
+  if (stores.mesh === null) return { ...about, changed: 'nothing: this is the newest format' };
+  const { migrate: run } = stores.mesh;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  const told = (progress: Readonly<Record<string, number | string>>): void => {
+    if (performance.now() - toldAt < TELL_MS) return;
+    toldAt = performance.now();
+    log.info(progress, 'migrate.progress');
+  };
+  const done = await exclusively('migrate', stores.locks, mesh.self, () => run(told));
+  if (done === undefined) throw new ClientError('conflict', { detail: 'another run of migrate is at it' });
+  const { format, looked, changed, resumed } = done;
+  if (looked === 0) return { format, ...about, changed: 'nothing: this is the newest format' };
+  log.warn({ format, looked, changed }, 'migrate.done');
+  return { format, ...about, documents: looked, changed, resumed: resumed ? 'yes' : 'no' };
 }

@@ -20,7 +20,7 @@ export class CpuMeter {
 }
 
 export async function nodeStatus(broker: ServiceBroker, cpu: CpuMeter): Promise<NodeStatus> {
-  const { version, services, readiness, metrics } = contextOf(broker);
+  const { version, services, readiness, metrics, stores } = contextOf(broker);
   await readiness.refresh();
   const connections = (await metrics.connections.get()).values.reduce((sum, { value }) => sum + value, 0);
   const leases = (await metrics.leases.get()).values[0]?.value ?? 0;
@@ -38,5 +38,7 @@ export async function nodeStatus(broker: ServiceBroker, cpu: CpuMeter): Promise<
     connections,
     leases,
     model,
+    format: stores.mesh?.format() ?? null,
+    trouble: stores.mesh?.trouble() ?? null,
   };
 }

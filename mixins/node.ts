@@ -69,7 +69,10 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
   const metrics = createMetrics();
   const offline = options.roles === 'offline';
   const node = offline ? newNodeId() : (config.nodeId ?? newNodeId());
-  const report = (event: string, facts: Facts): void => log.warn(facts, event);
+  const report = (event: string, facts: Facts): void => {
+    metrics.meshEvents.inc({ event });
+    log.warn(facts, event);
+  };
   const peers = (service: string): readonly string[] => mesh.nodesOf(service);
   const stores = options.stores ?? (await openStores(config, now, { node, report, peers }));
   const fault = (room: string) => (error: unknown) => {

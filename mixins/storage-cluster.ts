@@ -11,6 +11,7 @@ import { ClusterDirectory } from '../drivers/cluster/directory.ts';
 import { ClusterLockStore } from '../drivers/cluster/lock-store.ts';
 import { ClusterMailStore } from '../drivers/cluster/mail-store.ts';
 import { NatsMessageBus } from '../drivers/cluster/message-bus.ts';
+import { runMigrations, STEPS } from '../drivers/cluster/migration.ts';
 import { ClusterModelStore } from '../drivers/cluster/model-store.ts';
 import { Mongo } from '../drivers/cluster/mongo.ts';
 import { Nats } from '../drivers/cluster/nats.ts';
@@ -55,6 +56,9 @@ export async function openClusterStores(
           bus: new NatsMessageBus({ nats, failed }),
           name: mongo.cluster,
           ping: () => ping(mongo),
+          format: () => mongo.record.format,
+          trouble: () => queue.trouble,
+          migrate: (told) => runMigrations({ mongo, steps: STEPS, told: (progress) => told({ ...progress }) }),
           restoreMail: (folder) => mail.restore(folder),
         },
         close: async () => {
@@ -105,6 +109,7 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report, peers }: OpenOpt
 }
 
 async function ping(mongo: Mongo): Promise<void> {
+  if (mongo.record.trouble !== null) throw new Error(mongo.record.trouble);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('the database does not answer')), PING_MS);

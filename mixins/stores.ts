@@ -27,12 +27,27 @@ export interface Stores {
   close(): Promise<void>;
 }
 
+interface MigrationReport {
+  readonly format: number;
+  /** Documents, since the migration began, over all of its runs. */
+  readonly looked: number;
+  readonly changed: number;
+  /** An earlier run was cut off. */
+  readonly resumed: boolean;
+}
+
 interface MeshConnection {
   readonly bus: MessageBus;
   /** The same on all nodes of one database, and on no others. */
   readonly name: string;
-  /** Rejects, soon, while the database does not answer. */
+  /** Rejects, soon, while the database does not answer, and when it has become too new for this program. */
   ping(): Promise<void>;
+  /** Of the database's documents, as this node saw it last and writes them. */
+  format(): number;
+  /** One line about what is wrong with the servers, as an operator must mend it, or null. */
+  trouble(): string | null;
+  /** Brings the database to the newest format that this program knows; told of each batch. May be cut off and repeated. */
+  migrate(told: (progress: Readonly<Record<string, number | string>>) => void): Promise<MigrationReport>;
   /** Makes the accounts of a backup of a mesh that are not there, with their mailboxes. Safe to be repeated. */
   restoreMail(folder: string): Promise<void>;
 }

@@ -13,7 +13,7 @@ async function statusOf(broker: ServiceBroker, nodeId: string): Promise<NodeStat
   } catch {
     return {
       ...{ id: nodeId, host: '', version: '', services: [], state: 'unreachable', waitingFor: [], upMs: 0 },
-      ...{ cpu: null, memoryBytes: null, connections: null, leases: null, model: null },
+      ...{ cpu: null, memoryBytes: null, connections: null, leases: null, model: null, format: null, trouble: null },
     };
   }
 }

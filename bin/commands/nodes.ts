@@ -5,14 +5,27 @@ import { allPages, type Command } from '../command.ts';
 import { formatSize, formatSpan } from '../format.ts';
 import { type Cell, table } from '../table.ts';
 
-const TITLES = ['node', 'state', 'version', 'up', 'cpu', 'memory', 'connections', 'leases', 'model', 'services'];
+const TITLES = [
+  'node',
+  'state',
+  'version',
+  'up',
+  'cpu',
+  'memory',
+  'connections',
+  'leases',
+  'model',
+  'format',
+  'services',
+];
 const SERVICES_WIDTH = 300;
 
 function row(node: NodeStatus): readonly Cell[] {
   const why = node.state === 'not ready' ? `: ${node.waitingFor.join(', ')}` : '';
+  const mark = node.trouble === null ? '' : ' *';
   return [
     node.id,
-    `${node.state}${why}`,
+    `${node.state}${why}${mark}`,
     node.version,
     node.upMs === 0 ? null : formatSpan(node.upMs),
     node.cpu === null ? null : `${Math.round(node.cpu * 100)} %`,
@@ -20,8 +33,15 @@ function row(node: NodeStatus): readonly Cell[] {
     node.connections,
     node.leases,
     node.model,
+    node.format,
     node.services.join(' '),
   ];
+}
+
+/** What is wrong is told below the table, by node. */
+function human(nodes: readonly NodeStatus[]): string {
+  const troubles = nodes.flatMap(({ id, trouble }) => (trouble === null ? [] : [`* ${id}: ${trouble}`]));
+  return [table(TITLES, nodes.map(row), SERVICES_WIDTH), ...troubles].join('\n');
 }
 
 export const command: Command = {
@@ -37,9 +57,7 @@ export const command: Command = {
       async run(context) {
         const client = await context.client();
         const nodes = await allPages((page) => client.call('nodes.list', page));
-        context.show(nodes, () =>
-          nodes.length === 0 ? 'No node runs.' : table(TITLES, nodes.map(row), SERVICES_WIDTH),
-        );
+        context.show(nodes, () => (nodes.length === 0 ? 'No node runs.' : human(nodes)));
         return nodes.every(({ state }) => state === 'ready') ? 0 : 1;
       },
     },

@@ -32,6 +32,11 @@ export class ClusterLockStore implements LockStore {
     return taken.matched > 0 || taken.upserted;
   }
 
+  /** Whose it is, or was when it ran out. */
+  async holder(name: string): Promise<{ readonly owner: string; readonly until: number } | undefined> {
+    return this.#locks.findOne({ _id: name });
+  }
+
   async release(name: string, owner: string): Promise<void> {
     await this.#locks.deleteOne({ _id: name, owner });
   }

@@ -1,17 +1,15 @@
 /**
  * The one connection (a pool) of a node to MongoDB, shared by its stores. Writes are acknowledged by a majority and its
- * journal, reads come from the primary and see only what a majority has. The document `cluster` in `meta` names the
- * cluster and the format of the database: one made by a newer program is refused.
+ * journal, reads come from the primary and see only what a majority has. A database made by a newer program is refused.
  */
 
-import { randomBytes } from 'node:crypto';
 import { type Db, MongoClient, type MongoClientOptions, ReadConcern } from 'mongodb';
+import { ClusterRecord } from './cluster-record.ts';
 import { Collection, within } from './mongo-collection.ts';
 import { DatabaseUnusable, openError } from './mongo-errors.ts';
 import type { Identified } from './mongo-types.ts';
 
 const DATABASE = 'mailmesh';
-const FORMAT = 1;
 
 /** What the address may set otherwise. */
 const DEFAULTS: MongoClientOptions = {
@@ -25,24 +23,23 @@ const DEFAULTS: MongoClientOptions = {
   maxPoolSize: 32,
 };
 
-interface Meta extends Identified {
-  readonly format: number;
-  readonly cluster: string;
-}
-
 export class Mongo {
   readonly #client: MongoClient;
   readonly #name: string;
   /** Hosts and database, without credentials. */
   readonly #place: string;
+  readonly record: ClusterRecord;
   #db: Db | undefined;
-  #cluster = '';
   #warnings: readonly string[] = [];
 
-  /** @throws DatabaseUnusable where the address is not one */
-  constructor(options: { readonly url: string }) {
+  /**
+   * @param options.knows newest format of documents; only tests give another than the program's
+   * @throws DatabaseUnusable where the address is not one
+   */
+  constructor(options: { readonly url: string; readonly knows?: number }) {
     const { hosts, database, parameters } = parseAddress(options.url);
     this.#place = `${hosts}/${database}`;
+    this.record = new ClusterRecord(this.collection<never>('meta'), this.#place, options.knows);
     const defaults = Object.entries(DEFAULTS).filter(([name]) => !parameters.has(name.toLowerCase()));
     try {
       this.#name = decodeURIComponent(database);
@@ -74,7 +71,7 @@ export class Mongo {
       this.#db = this.#client.db(this.#name, {
         readConcern: new ReadConcern(replicated ? 'majority' : 'local'),
       });
-      await this.#join();
+      await this.record.join();
     } catch (error) {
       await this.#client.close();
       throw openError(error, this.#place);
@@ -87,7 +84,7 @@ export class Mongo {
 
   /** Random name of the cluster, the same on every node of this database. */
   get cluster(): string {
-    return this.#cluster;
+    return this.record.name;
   }
 
   /** What the operator should know about the server, found by `open`. */
@@ -110,21 +107,6 @@ export class Mongo {
   async now(): Promise<number> {
     const hello = await within(() => this.db.command({ hello: 1 }));
     return (hello.localTime as Date).getTime();
-  }
-
-  async #join(): Promise<void> {
-    const meta = this.collection<Meta>('meta');
-    const fresh = { format: FORMAT, cluster: randomBytes(8).toString('hex') };
-    // Two first nodes may meet at the key: the second then finds what the first has made.
-    const join = () => meta.findOneAndUpdate({ _id: 'cluster' }, { $setOnInsert: fresh }, { upsert: true });
-    const found = (await join()) ?? (await join());
-    if (found === undefined || typeof found.format !== 'number' || typeof found.cluster !== 'string')
-      throw new DatabaseUnusable(`the MongoDB database at ${this.#place} is not one of Mailmesh`);
-    if (found.format > FORMAT)
-      throw new DatabaseUnusable(
-        `the MongoDB database at ${this.#place} was made by a newer version (format ${found.format}, this one knows ${FORMAT})`,
-      );
-    this.#cluster = found.cluster;
   }
 }
 

@@ -100,6 +100,19 @@ export class Pointers {
     return this.#dropped;
   }
 
+  /** When the stream was made, as NATS says now: no other NATS says the same. null where it cannot be asked. */
+  async identity(): Promise<string | null> {
+    const { manager } = this.#options.nats;
+    if (manager === undefined) return null;
+    try {
+      return (await manager.streams.info(this.#stream)).created;
+    } catch (error) {
+      // A stream that is gone is made again.
+      this.#failed(error);
+      return null;
+    }
+  }
+
   /** From now on this process takes pointers to jobs of the stage. */
   follow(stage: string): void {
     if (this.#followed.has(stage)) return;

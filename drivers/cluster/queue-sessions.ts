@@ -13,7 +13,7 @@ import { released } from './queue-changes.ts';
 import { duePath, type QueueDocument } from './queue-document.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
-interface Session extends Identified {
+export interface Session extends Identified {
   /** Of the node; a process of the same name takes the place of an earlier one. */
   readonly node: string;
   readonly until: number;
@@ -21,23 +21,30 @@ interface Session extends Identified {
   readonly stages: readonly string[];
   /** It is being buried: never renewed. */
   readonly gone: boolean;
+  /** The newest format of documents that it knows. */
+  readonly knows: number;
+  /** The format that it has seen the database to have, and writes. */
+  readonly writes: number;
 }
 
 /** No lease is longer. */
 const LEASE_MS_MAX = 600_000;
+export const SESSIONS = 'queue-sessions';
 const PAGE = 200;
 const TTL_MS = 10_000;
 const RENEW_MS = 3_000;
 const FOUND_MAX = 20;
 
 interface SessionsOptions {
-  readonly mongo: Mongo;
+  readonly mongo: Pick<Mongo, 'collection' | 'record'>;
   readonly node: string;
   /** The server's time. */
   readonly now: () => number;
   readonly newName: () => string;
   /** Gives out again what the process held of these stages. */
   readonly release: (name: string, stages: readonly string[]) => Promise<void>;
+  /** Called every few seconds, when it has been renewed. */
+  readonly renewed: () => void;
 }
 
 export class Sessions {
@@ -54,7 +61,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
-    this.#sessions = options.mongo.collection<Session>('queue-sessions');
+    this.#sessions = options.mongo.collection<Session>(SESSIONS);
     this.#name = options.newName();
   }
 
@@ -98,9 +105,18 @@ export class Sessions {
     if (this.#options.now() > this.#until) await this.#renewed();
   }
 
+  /** Nodes of other processes that are alive, by name. */
+  async others(): Promise<readonly string[]> {
+    const { now, node } = this.#options;
+    const alive = await this.#sessions.find({ filter: { until: { $gt: now() }, gone: false }, fields: ['node'] });
+    return [...new Set(alive.map((one) => one.node))].filter((name) => name !== node && name !== '').sort();
+  }
+
   async #tick(): Promise<void> {
     try {
+      await this.#options.mongo.record.refresh();
       await this.#renewed();
+      this.#options.renewed();
       const now = this.#options.now();
       // When the database was away nobody could renew: all get the time to.
       if (now - this.#freshSince < TTL_MS) return;
@@ -120,10 +136,10 @@ export class Sessions {
   }
 
   async #renew(): Promise<void> {
-    const { now, node, newName } = this.#options;
+    const { now, node, newName, mongo } = this.#options;
     const at = now();
     if (at > this.#until) this.#freshSince = at;
-    const session = { node, until: at + TTL_MS, stages: this.#stages, gone: false };
+    const session = { node, until: at + TTL_MS, stages: this.#stages, gone: false, ...formats(mongo.record) };
     const isFirst = this.#until === 0;
     if (
       isFirst ||
@@ -143,6 +159,8 @@ export class Sessions {
     await this.#sessions.deleteOne({ _id });
   }
 }
+
+const formats = ({ knows, format }: Mongo['record']): Pick<Session, 'knows' | 'writes'> => ({ knows, writes: format });
 
 /**
  * Makes ready what a process that is gone held. Only leases that still run are looked at: the others can be claimed as

@@ -11,6 +11,8 @@ import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
 import { Grouped } from './grouped.ts';
+import { ClusterLockStore } from './lock-store.ts';
+import { MeshClaim } from './mesh-claim.ts';
 import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Nats } from './nats.ts';
@@ -65,6 +67,7 @@ export class ClusterQueue implements Queue {
   readonly #claimers: Claimers;
   readonly #sessions: Sessions;
   readonly #pointers: Pointers;
+  readonly #mesh: MeshClaim;
   readonly #work: QueueWork;
   readonly #listeners = new Set<(stage: Stage) => void>();
   /** Different from those of any other process. */
@@ -72,6 +75,7 @@ export class ClusterQueue implements Queue {
   #count = 0;
   #aloneTimer: NodeJS.Timeout | undefined;
   #aloneMs = ALONE_MS;
+  #newerTold: string | null = null;
 
   constructor(options: ClusterQueueOptions) {
     const { mongo, nats, now, node = '', prefix = 'mailmesh', report = () => {} } = options;
@@ -92,6 +96,7 @@ export class ClusterQueue implements Queue {
       now: () => this.#clock.now(),
       newName: () => randomBytes(6).toString('hex'),
       release: (name, stages) => this.#release(name, stages),
+      renewed: () => this.#renewed(),
     });
     const newToken = (): string => `${this.#sessions.name}.${(this.#count++).toString(36)}`;
     this.#claimers = new Claimers(newToken, options.sweep ?? NOT_SHARED);
@@ -99,6 +104,12 @@ export class ClusterQueue implements Queue {
     this.#pointers = new Pointers({
       ...{ nats, prefix, instance: this.#instance, report, receive },
       ready: () => this.#lookEverywhere(),
+    });
+    this.#mesh = new MeshClaim({
+      ...{ locks: new ClusterLockStore({ mongo }), name: `mesh ${prefix}`, place: nats.place, report },
+      now: () => this.#clock.now(),
+      identity: () => this.#pointers.identity(),
+      others: () => this.#sessions.others(),
     });
     this.#work = new QueueWork({
       documents: this.#documents,
@@ -117,20 +128,29 @@ export class ClusterQueue implements Queue {
       this.#refused.open(),
     ]);
     await this.#sessions.open();
-    await this.#pointers.open();
+    try {
+      // Behind the session, which a migration looks at once it has said what it wants: one of the two sees the other.
+      await this.#options.mongo.record.check();
+      await this.#pointers.open();
+      await this.#mesh.join();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
     this.#lookAlone();
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#aloneTimer);
+    await this.#mesh.close();
     await this.#pointers.close();
     await this.#sessions.close();
     this.#clock.close();
   }
 
-  /** One line for the operator about what is wrong with the pointers' way, or null. */
+  /** One line for the operator about what is wrong with the pointers' way, the mesh or the database's format, or null. */
   get trouble(): string | null {
-    return this.#pointers.trouble;
+    return this.#options.mongo.record.trouble ?? this.#mesh.trouble ?? this.#pointers.trouble;
   }
 
   /** Messages on the queue's subjects that were none of its own. */
@@ -308,6 +328,13 @@ export class ClusterQueue implements Queue {
   /** The node's time `local` by the server's clock. */
   #storeTime(local: number): number {
     return this.#clock.now() + (local - this.#options.now());
+  }
+
+  #renewed(): void {
+    this.#mesh.renew();
+    const detail = this.#options.mongo.record.trouble;
+    if (detail !== null && detail !== this.#newerTold) this.#options.report?.('database.newer', { detail });
+    this.#newerTold = detail;
   }
 
   #receive(stage: string, ticket: Ticket, own: boolean): void {

@@ -139,6 +139,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     connections: nullable('integer'),
     leases: nullable('integer'),
     model: nullable('integer'),
+    format: nullable('integer'),
+    trouble: nullable('string'),
   }),
   Report: any,
   Done: any,

@@ -62,7 +62,11 @@ export class MeshWorld {
       MAILMESH_NODE_ID: id,
       MAILMESH_SERVICES: services,
     });
-    const mesh = { bus, name: 'test', ping: () => Promise.resolve(), restoreMail: () => Promise.resolve() };
+    const mesh = {
+      ...{ bus, name: 'test', ping: () => Promise.resolve(), restoreMail: () => Promise.resolve() },
+      ...{ format: () => 1, trouble: () => nats.trouble },
+      migrate: async () => ({ format: 1, looked: 0, changed: 0, resumed: false }),
+    };
     const started = await startNode(config, {
       roles: 'all',
       stores: { ...this.stores, mesh, close: () => nats.close() },

@@ -249,6 +249,7 @@ class MemoryCollection {
 
   async bulk(operations: readonly Record<string, Spec>[]) {
     const duplicates: number[] = [];
+    let modified = 0;
     for (const [index, operation] of operations.entries()) {
       if (index % WRITES_A_TURN === 0) await turn();
       const [name, of] = Object.entries(operation)[0]!;
@@ -257,10 +258,11 @@ class MemoryCollection {
         if (!this.#insert(of.document as Doc)) duplicates.push(index);
       } else if (name.startsWith('update')) {
         const result = this.#update(filter, of.update as Spec, of.upsert === true, name === 'updateMany');
+        modified += result.modified;
         if (result.duplicate) duplicates.push(index);
       } else this.#delete(filter, name === 'deleteMany');
     }
-    return { duplicates };
+    return { duplicates, modified };
   }
 
   async group({ filter, by, sums }: { filter: Spec; by: unknown; sums: Spec }): Promise<Doc[]> {
