@@ -56,24 +56,22 @@ export class MeshClaim {
       if (id === null || (await locks.take(name, id, TTL_MS))) return;
       const holder = await locks.holder(name);
       if (holder === undefined || holder.owner === id) continue;
-      if (first?.owner !== holder.owner) {
-        first = holder;
-        this.#options.report('mesh.waits', { detail: await this.#line(id, holder.owner) });
-      }
+      if (first?.owner !== holder.owner) first = holder;
       if (holder.until > first.until) throw new NatsUnusable(await this.#line(id, holder.owner));
       await sleep(LOOK_MS);
     }
   }
 
-  /** To be called every few seconds; never rejects and never holds up the caller. */
-  renew(): void {
-    if (this.#closed) return;
+  /** To be called every few seconds. Never rejects; it may take as long as NATS does to answer. */
+  renew(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     this.#renewing ??= this.#renew()
       // The database is away; the next one may find it.
       .catch(() => undefined)
       .finally(() => {
         this.#renewing = undefined;
       });
+    return this.#renewing;
   }
 
   async close(): Promise<void> {

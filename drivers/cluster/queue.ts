@@ -331,7 +331,7 @@ export class ClusterQueue implements Queue {
   }
 
   #renewed(): void {
-    this.#mesh.renew();
+    void this.#mesh.renew();
     const detail = this.#options.mongo.record.trouble;
     if (detail !== null && detail !== this.#newerTold) this.#options.report?.('database.newer', { detail });
     this.#newerTold = detail;
