@@ -1,0 +1,96 @@
+/**
+ * A database of a mesh as the first format has it, with the pointers that lay in NATS, recorded while a node ran: as after a
+ * kill. Each later program must serve it. `RECORD=1 npm run test:cluster -- recorded` makes test/recorded/mesh-1.jsonl anew,
+ * which only a new format is a reason for.
+ */
+
+import assert from 'node:assert/strict';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { BSON, type Document, MongoClient } from 'mongodb';
+import { connect } from 'nats';
+import { loadConfig } from '../../core/config/load.ts';
+import { openStores } from '../../mixins/storage.ts';
+import { mongoServer, natsServer, withDatabase } from '../support/cluster-servers.ts';
+import { checkRecorded, type Expected, makeRecorded } from '../support/recorded.ts';
+import { newDataDir, removeDataDir } from '../support/server.ts';
+import { missing } from './cluster-fixture.ts';
+
+const FILE = join(import.meta.dirname, '..', 'recorded', 'mesh-1.jsonl');
+/** More than a blob may have that stands in its document. */
+const LARGE_BYTES = 270_000;
+const { EJSON } = BSON;
+
+interface Line {
+  readonly expected?: Expected;
+  /** A document, in canonical Extended JSON, so that numbers have their types. */
+  readonly in?: string;
+  readonly document?: unknown;
+  /** A message of NATS. */
+  readonly subject?: string;
+  readonly text?: string;
+}
+
+test('a recorded mesh of the first format is served, and its work goes on', {
+  skip: missing,
+  timeout: 120_000,
+}, async () => {
+  const [mongoAt, natsAt, dataDir] = await Promise.all([mongoServer(), natsServer(), newDataDir()]);
+  const name = `recorded-${process.pid}`;
+  const client = await MongoClient.connect(mongoAt.url);
+  const nats = await connect({ servers: natsAt.url.replace('nats://', '') });
+  const urls = { MAILMESH_MONGO_URL: withDatabase(mongoAt.url, name), MAILMESH_NATS_URL: natsAt.url };
+  const environment = { ...urls, MAILMESH_DATA_DIR: dataDir, MAILMESH_NODE_ID: 'recorder' };
+  const events: string[] = [];
+  const report = (event: string): void => void events.push(event);
+  const world = {
+    environment,
+    open: () => openStores(loadConfig(environment), Date.now, { node: 'recorder', report }),
+  };
+  const db = client.db(name);
+
+  const record = async (expected: Expected): Promise<void> => {
+    const file = createWriteStream(FILE);
+    const line = (one: Line) => file.write(`${JSON.stringify(one)}\n`);
+    line({ expected });
+    for (const { name: collection } of await db.listCollections().toArray())
+      for await (const document of db.collection(collection).find({}, { promoteValues: false }))
+        line({ in: collection, document: EJSON.serialize(document, { relaxed: false }) });
+    const { streams } = await nats.jetstreamManager();
+    for await (const { config, state } of streams.list())
+      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+        const message = await streams.getMessage(config.name, { seq }).catch(() => undefined);
+        if (message !== undefined)
+          line({ subject: message.subject, text: Buffer.from(message.data).toString('latin1') });
+      }
+    await new Promise<void>((resolve) => void file.end(resolve));
+  };
+
+  try {
+    if (process.env.RECORD === '1') {
+      await makeRecorded(world, LARGE_BYTES, record);
+      await db.dropDatabase();
+    }
+    let expected: Expected | undefined;
+    const pointers: (readonly [string, string])[] = [];
+    for await (const text of createInterface({ input: createReadStream(FILE) })) {
+      const line = JSON.parse(text) as Line;
+      if (line.expected !== undefined) expected = line.expected;
+      else if (line.in !== undefined)
+        await db.collection(line.in).insertOne(EJSON.deserialize(line.document as Document, { relaxed: false }));
+      else pointers.push([line.subject!, line.text!]);
+    }
+    assert.ok(pointers.length > 0);
+    await checkRecorded(world, expected!, async () => {
+      for (const [subject, text] of pointers) await nats.jetstream().publish(subject, text);
+    });
+    assert.ok(!events.includes('queue.message-dropped'), events.join(' '));
+  } finally {
+    await db.dropDatabase();
+    await Promise.all([client.close(), nats.close()]);
+    await Promise.all([mongoAt.close(), natsAt.close()]);
+    await removeDataDir(dataDir);
+  }
+});
