@@ -103,7 +103,7 @@ export class Pointers {
   /** When the stream was made, as NATS says now: no other NATS says the same. null where it cannot be asked. */
   async identity(): Promise<string | null> {
     const { manager } = this.#options.nats;
-    if (manager === undefined) return null;
+    if (manager === undefined || !this.#ready) return null;
     try {
       return (await manager.streams.info(this.#stream)).created;
     } catch (error) {

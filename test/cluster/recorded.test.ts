@@ -1,27 +1,27 @@
 /**
- * A database of a mesh as the first format has it, with the pointers that lay in NATS, recorded while a node ran: as after a
- * kill. Each later program must serve it. `RECORD=1 npm run test:cluster -- recorded` makes test/recorded/mesh-1.jsonl anew,
- * which only a new format is a reason for.
+ * A database of a mesh as a format has it, with the pointers that lay in NATS, recorded while a node ran: as after a
+ * kill. Each later program must serve each of them. `RECORD=2 npm run test:cluster -- cluster/recorded` makes
+ * test/recorded/mesh-2.jsonl, of the format that this program writes.
  */
 
 import assert from 'node:assert/strict';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import { BSON, type Document, MongoClient } from 'mongodb';
-import { connect } from 'nats';
+import { connect, type NatsError } from 'nats';
 import { loadConfig } from '../../core/config/load.ts';
 import { openStores } from '../../mixins/storage.ts';
 import { mongoServer, natsServer, withDatabase } from '../support/cluster-servers.ts';
-import { checkRecorded, type Expected, makeRecorded } from '../support/recorded.ts';
+import { checkRecorded, type Expected, isToBeMade, linesOf, makeRecorded, recordings } from '../support/recorded.ts';
 import { newDataDir, removeDataDir } from '../support/server.ts';
 import { missing } from './cluster-fixture.ts';
 
-const FILE = join(import.meta.dirname, '..', 'recorded', 'mesh-1.jsonl');
 /** More than a blob may have that stands in its document. */
 const LARGE_BYTES = 270_000;
 const { EJSON } = BSON;
+/** Of JetStream: a message of that number has been taken. */
+const NO_MESSAGE = 10037;
 
 interface Line {
   readonly expected?: Expected;
@@ -33,10 +33,10 @@ interface Line {
   readonly text?: string;
 }
 
-test('a recorded mesh of the first format is served, and its work goes on', {
-  skip: missing,
-  timeout: 120_000,
-}, async () => {
+for (const file of recordings('mesh'))
+  test(`${basename(file)} is served, and its work goes on`, { skip: missing, timeout: 120_000 }, () => serve(file));
+
+async function serve(file: string): Promise<void> {
   const [mongoAt, natsAt, dataDir] = await Promise.all([mongoServer(), natsServer(), newDataDir()]);
   const name = `recorded-${process.pid}`;
   const client = await MongoClient.connect(mongoAt.url);
@@ -52,31 +52,30 @@ test('a recorded mesh of the first format is served, and its work goes on', {
   const db = client.db(name);
 
   const record = async (expected: Expected): Promise<void> => {
-    const file = createWriteStream(FILE);
-    const line = (one: Line) => file.write(`${JSON.stringify(one)}\n`);
-    line({ expected });
+    const lines: Line[] = [{ expected }];
     for (const { name: collection } of await db.listCollections().toArray())
       for await (const document of db.collection(collection).find({}, { promoteValues: false }))
-        line({ in: collection, document: EJSON.serialize(document, { relaxed: false }) });
+        lines.push({ in: collection, document: EJSON.serialize(document, { relaxed: false }) });
     const { streams } = await nats.jetstreamManager();
-    for await (const { config, state } of streams.list())
-      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-        const message = await streams.getMessage(config.name, { seq }).catch(() => undefined);
-        if (message !== undefined)
-          line({ subject: message.subject, text: Buffer.from(message.data).toString('latin1') });
-      }
-    await new Promise<void>((resolve) => void file.end(resolve));
+    const { cluster } = (await db.collection<{ _id: string; cluster: string }>('meta').findOne({ _id: 'cluster' }))!;
+    const { config, state } = await streams.info(`mailmesh-${cluster}-jobs`);
+    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      const message = await streams.getMessage(config.name, { seq }).catch((error: NatsError) => {
+        if (error.api_error?.err_code !== NO_MESSAGE) throw error;
+      });
+      if (message) lines.push({ subject: message.subject, text: Buffer.from(message.data).toString('latin1') });
+    }
+    await writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   };
 
   try {
-    if (process.env.RECORD === '1') {
+    if (isToBeMade(file)) {
       await makeRecorded(world, LARGE_BYTES, record);
       await db.dropDatabase();
     }
     let expected: Expected | undefined;
     const pointers: (readonly [string, string])[] = [];
-    for await (const text of createInterface({ input: createReadStream(FILE) })) {
-      const line = JSON.parse(text) as Line;
+    for await (const line of linesOf<Line>(file)) {
       if (line.expected !== undefined) expected = line.expected;
       else if (line.in !== undefined)
         await db.collection(line.in).insertOne(EJSON.deserialize(line.document as Document, { relaxed: false }));
@@ -93,4 +92,4 @@ test('a recorded mesh of the first format is served, and its work goes on', {
     await Promise.all([mongoAt.close(), natsAt.close()]);
     await removeDataDir(dataDir);
   }
-});
+}

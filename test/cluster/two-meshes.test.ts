@@ -74,7 +74,7 @@ class Mesh {
 const environment = (mongoUrl: string, natsUrl: string, node: string) => ({
   MAILMESH_MONGO_URL: mongoUrl,
   MAILMESH_NATS_URL: natsUrl,
-  MAILMESH_DATA_DIR: join(root, node),
+  MAILMESH_DATA_DIR: join(root, `${node}-${randomBytes(3).toString('hex')}`),
   MAILMESH_NODE_ID: node,
   MAILMESH_LOG_LEVEL: 'error',
 });
@@ -197,6 +197,22 @@ test('orders of starting', { skip, concurrency: true, timeout: 90_000 }, async (
       }
     }),
   ]);
+});
+
+test('a node with another secret for NATS ends in one line, without it', { skip, timeout: 60_000 }, async () => {
+  const nats = await natsServer({ args: ['--user', 'mesh', '--pass', 'right'] });
+  try {
+    const url = withDatabase(mongo.url, `two-${randomBytes(6).toString('hex')}`);
+    const at = (secret: string) => environment(url, nats.url.replace('//', `//mesh:${secret}@`), `secret-${secret}`);
+    const { code, err } = await mailmesh(join(root, 'secret'), ['start'], { env: at('wrong') });
+    assert.equal(code, 1);
+    assert.match(err, /^mailmesh: NATS at 127\.0\.0\.1:\d+ refuses the user name, password or token\n$/);
+    const stores = await openStores(loadConfig(at('right')), Date.now, { node: 'right' });
+    await works(stores);
+    await stores.close();
+  } finally {
+    await nats.close();
+  }
 });
 
 test('two databases on one NATS do not hear each other', { skip, timeout: 60_000 }, async () => {

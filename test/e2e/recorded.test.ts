@@ -1,21 +1,18 @@
 /**
- * A data folder of one machine as the first format has it, recorded as a node left it. Each later program must serve it.
- * `RECORD=1 npm test -- e2e/recorded` makes test/recorded/machine-1.jsonl anew, which only a new format is a reason for.
+ * A data folder of one machine as a format has it, recorded as a node left it. Each later program must serve each
+ * of them. `RECORD=2 npm test -- e2e/recorded` makes test/recorded/machine-2.jsonl, of the format that this program writes.
  */
 
 import assert from 'node:assert/strict';
-import { createReadStream } from 'node:fs';
 import { glob, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { loadConfig } from '../../core/config/load.ts';
 import { openStores } from '../../mixins/storage.ts';
-import { checkRecorded, type Expected, makeRecorded } from '../support/recorded.ts';
+import { checkRecorded, type Expected, isToBeMade, linesOf, makeRecorded, recordings } from '../support/recorded.ts';
 import { newDataDir, removeDataDir } from '../support/server.ts';
 
-const FILE = join(import.meta.dirname, '..', 'recorded', 'machine-1.jsonl');
 /** The largest blob is in a pack, as most are. */
 const LARGE_BYTES = 20_000;
 /** A node makes them anew: its certificate, and what is there only while it runs. */
@@ -38,7 +35,7 @@ const worldIn = (dataDir: string) => {
   };
 };
 
-async function record(): Promise<void> {
+async function record(to: string): Promise<void> {
   const dataDir = await newDataDir();
   try {
     const lines: Line[] = [{ expected: await makeRecorded(worldIn(dataDir), LARGE_BYTES, async () => {}) }];
@@ -46,20 +43,22 @@ async function record(): Promise<void> {
       if (OWN.test(file) || !(await stat(join(dataDir, file))).isFile()) continue;
       lines.push({ file, gzip: gzipSync(await readFile(join(dataDir, file)), { level: 9 }).toString('base64') });
     }
-    await writeFile(FILE, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await writeFile(to, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   } finally {
     await removeDataDir(dataDir);
   }
 }
 
-test('a recorded data folder of the first format is served, and its work goes on', { timeout: 120_000 }, async () => {
-  if (process.env.RECORD === '1') await record();
+for (const file of recordings('machine'))
+  test(`${basename(file)} is served, and its work goes on`, { timeout: 120_000 }, () => serve(file));
+
+async function serve(file: string): Promise<void> {
+  if (isToBeMade(file)) await record(file);
   const dataDir = await newDataDir();
   try {
     let expected: Expected | undefined;
     const files: string[] = [];
-    for await (const text of createInterface({ input: createReadStream(FILE) })) {
-      const line = JSON.parse(text) as Line;
+    for await (const line of linesOf<Line>(file)) {
       if (line.expected !== undefined) expected = line.expected;
       else {
         const path = join(dataDir, line.file!);
@@ -74,4 +73,4 @@ test('a recorded data folder of the first format is served, and its work goes on
   } finally {
     await removeDataDir(dataDir);
   }
-});
+}

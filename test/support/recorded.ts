@@ -6,6 +6,9 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createReadStream, globSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { createTransport } from 'nodemailer';
 import { loadConfig } from '../../core/config/load.ts';
 import type { QueueId } from '../../core/mail/ids.ts';
@@ -41,6 +44,22 @@ export interface Expected {
   readonly open: readonly string[];
   readonly dead: { readonly id: QueueId; readonly messageId: string };
   readonly refused: QueueId;
+}
+
+const FOLDER = join(import.meta.dirname, '..', 'recorded');
+
+/** Files of the recorded stores of one kind, of each format that there was; that of `RECORD` included. */
+export function recordings(kind: 'mesh' | 'machine'): readonly string[] {
+  const names = globSync(`${kind}-*.jsonl`, { cwd: FOLDER });
+  const asked = process.env.RECORD === undefined ? [] : [`${kind}-${process.env.RECORD}.jsonl`];
+  return [...new Set([...names, ...asked])].sort().map((name) => join(FOLDER, name));
+}
+
+/** Whether this file is to be made, and not only read. */
+export const isToBeMade = (file: string): boolean => file.endsWith(`-${process.env.RECORD}.jsonl`);
+
+export async function* linesOf<T>(file: string): AsyncGenerator<T> {
+  for await (const line of createInterface({ input: createReadStream(file) })) yield JSON.parse(line) as T;
 }
 
 type Environment = Readonly<Record<string, string>>;

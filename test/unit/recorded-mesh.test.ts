@@ -1,13 +1,11 @@
 /**
- * The recorded database of a mesh of the first format, without a server: what the stores read of it. The whole of it, and
+ * The recorded databases of meshes, without a server: what the stores read of it. The whole of it, and
  * blobs in GridFS, need one: test/cluster/recorded.test.ts.
  */
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import { BSON, type Document } from 'mongodb';
 import { contentId } from '../../core/mail/ids.ts';
@@ -16,9 +14,8 @@ import { ClusterBlobStore } from '../../drivers/cluster/blob-store.ts';
 import { ClusterDirectory } from '../../drivers/cluster/directory.ts';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
 import { MemoryMongo } from '../support/memory-mongo.ts';
-import type { Expected } from '../support/recorded.ts';
+import { type Expected, linesOf, recordings } from '../support/recorded.ts';
 
-const FILE = join(import.meta.dirname, '..', 'recorded', 'mesh-1.jsonl');
 const archive = (): never => assert.fail('no backup');
 
 /** As the client gives them. */
@@ -29,11 +26,13 @@ const plain = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]));
 };
 
-test('the recorded mesh: accounts, mailboxes and messages, byte for byte', async () => {
+for (const file of recordings('mesh'))
+  test(`${basename(file)}: accounts, mailboxes and messages, byte for byte`, () => read(file));
+
+async function read(file: string): Promise<void> {
   const mongo = MemoryMongo.create();
   let expected: Expected | undefined;
-  for await (const text of createInterface({ input: createReadStream(FILE) })) {
-    const line = JSON.parse(text) as { expected?: Expected; in?: string; document?: Document };
+  for await (const line of linesOf<{ expected?: Expected; in?: string; document?: Document }>(file)) {
     expected ??= line.expected;
     if (line.in === undefined || line.in.startsWith('blobs.')) continue;
     const document = plain(BSON.EJSON.deserialize(line.document!, { relaxed: true }));
@@ -75,4 +74,4 @@ test('the recorded mesh: accounts, mailboxes and messages, byte for byte', async
   assert.equal(large.length, 1);
   assert.deepEqual(found.sort(), names.filter((name) => !name.startsWith(`${large[0]} `)).sort());
   assert.deepEqual(await mail.verify(false), []);
-});
+}
