@@ -12,7 +12,7 @@ export const command: Command = {
       args: [],
       summary: 'Checks the format of what is stored, and changes it where this version wants another one.',
       notes: [
-        'It may be interrupted, and run again at any time. In a mesh it waits until every node has this version: until then all of them write the format that the oldest one reads.',
+        'It may be interrupted, and run again at any time. In a mesh every node must have this version first: until then it refuses, and all of them write the form that the oldest one reads. From its beginning on older versions cannot open the database. How far it is stands in the log of the node that does it.',
       ],
       examples: ['mailmesh migrate', 'mailmesh migrate --json'],
       async run(context) {

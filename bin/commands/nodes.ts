@@ -52,7 +52,9 @@ export const command: Command = {
       name: '',
       args: [],
       summary: 'Lists the nodes: what they run, in which version, how busy they are, and how many accounts they write.',
-      notes: ['Exit code 1 when a node is not ready or does not answer. One machine is a mesh of one node.'],
+      notes: [
+        'Exit code 1 when a node is not ready or does not answer. One machine is a mesh of one node. A star marks a node that has trouble with the servers of the mesh, which is told below.',
+      ],
       examples: ['mailmesh nodes', 'mailmesh nodes --json'],
       async run(context) {
         const client = await context.client();

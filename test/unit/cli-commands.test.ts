@@ -324,3 +324,18 @@ test('trace of an unknown message is exit code 1; queue list shows what is open 
   assert.match((await run(node, ['queue', 'list'])).out, /q1 .*spam waiting +2026-09-21 14:13:25 +model gone/);
   assert.match((await run(node, ['queue', 'show', 'q1'])).out, /placement waits for spam/);
 });
+
+test('nodes: what is wrong with the servers of the mesh is told below the table', async () => {
+  const node = new FakeNode();
+  const status = {
+    ...{ id: 'core', host: 'h', version: '1', services: ['imap'], state: 'ready' as const, waitingFor: [], upMs: 1000 },
+    ...{ cpu: 0, memoryBytes: 1, connections: 0, leases: 0, model: 1, format: 1, trouble: null },
+  };
+  const trouble = 'NATS at nats:4222 is away';
+  node.answers = { 'nodes.list': () => ({ items: [status, { ...status, id: 'edge', trouble }], cursor: null }) };
+  const { code, out } = await run(node, ['nodes']);
+  assert.equal(code, 0);
+  assert.match(out, /^core +ready +1 /m);
+  assert.match(out, /^edge +ready \* +1 /m);
+  assert.ok(out.endsWith(`\n* edge: ${trouble}\n`), out);
+});
