@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import { TemporaryError } from '../../core/mail/errors.ts';
 import type { BlobRef } from '../../core/mail/ids.ts';
 import type { BlobInfo, BlobStats, BlobStore, BlobWriter, Damage } from '../../core/ports/blob-store.ts';
+import { HashingBlobWriter } from '../blob-writer.ts';
 import { copyBlobs } from './blob-backup.ts';
 import { collectBlobs } from './blob-collect.ts';
 import { compress, INLINE_BYTES_MAX, inlineBlob } from './blob-document.ts';
@@ -17,7 +18,6 @@ import { BlobReader } from './blob-reader.ts';
 import { touchBlob } from './blob-touch.ts';
 import { Upload } from './blob-upload.ts';
 import { verifyBlobs } from './blob-verify.ts';
-import { ClusterBlobWriter, MEMORY_BYTES_MAX } from './blob-writer.ts';
 import type { Mongo } from './mongo.ts';
 
 const HELD_BYTES_MAX = 128 * 1024;
@@ -25,6 +25,9 @@ const HELD_BYTES_MAX = 128 * 1024;
 const UNASKED_BYTES_MAX = 64 * 1024;
 /** Sums that took longer are used again for a while: so they cost the server at most a hundredth of its time. */
 const SLOW_STATS_MS = 250;
+
+/** A blob that is being written goes to GridFS from here on, as it comes. */
+const MEMORY_BYTES_MAX = 1024 * 1024;
 
 export class BlobVault {
   readonly #parts: BlobParts;
@@ -52,14 +55,15 @@ export class BlobVault {
   }
 
   writer(): BlobWriter {
-    return new ClusterBlobWriter({
+    return new HashingBlobWriter({
+      memoryBytesMax: MEMORY_BYTES_MAX,
+      overflow: () => new Upload(this.#parts),
       putSmall: async (ref, bytes) => {
         const info = await this.#put(ref, bytes);
         if (bytes.length <= HELD_BYTES_MAX) this.#parts.cache.keep(ref, bytes);
         return info;
       },
-      putUploaded: (ref, size, upload) => this.#putUploaded(ref, size, upload),
-      upload: () => new Upload(this.#parts),
+      putLarge: (ref, size, upload) => this.#putUploaded(ref, size, upload),
     });
   }
 

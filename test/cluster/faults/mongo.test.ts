@@ -61,7 +61,7 @@ test('faults of MongoDB', { skip: await serversMissing(), timeout: 600_000 }, as
       },
       async inflict() {
         await mesh.mongo.stop();
-        await after(BRIEF_MS);
+        await after(OUTAGE_MS);
         await mesh.mongo.start();
       },
     }),
@@ -74,7 +74,7 @@ test('faults of MongoDB', { skip: await serversMissing(), timeout: 600_000 }, as
       check,
       async inflict() {
         mesh.mongo.pause();
-        await after(OUTAGE_MS);
+        await after(BRIEF_MS);
         mesh.mongo.resume();
       },
     }),
