@@ -17,7 +17,7 @@ if (missing === false)
   searchStoreContract('cluster', async () => {
     const database = await Database.create(await sharedServer());
     const start = async () => {
-      const store = new ClusterSearchStore({ mongo: await database.connect() });
+      const store = new ClusterSearchStore({ mongo: await database.connect(), failed: assert.fail });
       await store.open();
       return store;
     };
@@ -122,7 +122,8 @@ it('a search whose segments are merged and deleted under it finds everything', a
     await a.index([document(4)], []);
     await a.idle();
   };
-  const b = new ClusterSearchStore({ mongo: interposed(await database.connect(), 'searchBuckets', 'find', merge) });
+  const mongo = interposed(await database.connect(), 'searchBuckets', 'find', merge);
+  const b = new ClusterSearchStore({ mongo, failed: assert.fail });
   assert.deepEqual(await contentsOf(b, 'and it is'), [1, 2, 3, 4]);
   assert.equal(await segmentsOf(database), 1);
 });
