@@ -11,24 +11,32 @@ import { makeSpamStage } from '../../core/filter/spam.ts';
 import { deliveryPlan } from '../../core/filter/stages.ts';
 import type { Stage, Verdict } from '../../core/filter/verdict.ts';
 import type { AcceptedMessage } from '../../core/mail/accepted.ts';
-import { type AccountId, accountId, base32, type MailboxId, modelId, queueId, sessionId } from '../../core/mail/ids.ts';
+import { type AccountId, type MailboxId, modelId, modSeq, queueId, randomId, sessionId } from '../../core/mail/ids.ts';
+import { readRange } from '../../core/mail/layout.ts';
+import { bodyText, foldedFields, foldedHeader } from '../../core/mime/search-text.ts';
+import { decodeStructure } from '../../core/mime/structure-code.ts';
 import type { Op } from '../../core/ports/mail-store.ts';
 import type { Job } from '../../core/ports/queue.ts';
 import type { Resolver } from '../../core/ports/resolver.ts';
+import type { SearchDocument } from '../../core/ports/search-store.ts';
 import { INVENTED } from '../../core/sasl/password.ts';
 import { receivedField } from '../../core/smtp/trace-fields.ts';
 import { ClusterBlobStore } from '../../drivers/cluster/blob-store.ts';
 import { ClusterDirectory } from '../../drivers/cluster/directory.ts';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
+import type { Nats } from '../../drivers/cluster/nats.ts';
 import { claimed, settled } from '../../drivers/cluster/queue-changes.ts';
 import { newDocument, type QueueDocument } from '../../drivers/cluster/queue-document.ts';
+import { ClusterQueue } from '../../drivers/cluster/queue.ts';
 import { ClusterSampleStore } from '../../drivers/cluster/sample-store.ts';
+import { ClusterSearchStore } from '../../drivers/cluster/search-store.ts';
 import { attachContext, type NodeContext } from '../../mixins/context.ts';
 import { makeDeliverer } from '../../mixins/deliverer.ts';
 import { makePlacementStage } from '../../mixins/placement.ts';
 import { seedModel } from '../../mixins/seed-model.ts';
 import type { RunHandler } from '../../mixins/stage-runner.ts';
 import { startMailboxes } from '../../mixins/start-mailboxes.ts';
+import { seeded } from '../spam-metrics.ts';
 import { RecordingMongo } from './recording-mongo.ts';
 
 export const NOW = 1_790_000_000_000;
@@ -38,6 +46,9 @@ const LEASE_MS = 60_000;
 
 const QUIET = { info: () => undefined, warn: () => undefined };
 const UNCOUNTED = { delivered: { inc: () => undefined }, deliveryLatency: { observe: () => undefined } };
+const rethrow = (error: unknown): never => {
+  throw error;
+};
 const noArchive = (): never => {
   throw new Error('sizing makes no backups');
 };
@@ -50,15 +61,6 @@ const resolver: Resolver = {
     throw Object.assign(new Error('no such record'), { code: 'ENODATA' });
   },
 };
-
-/** Names of 16 characters that differ in their first ones, as random ones do. */
-function namer(): () => string {
-  let made = 0;
-  return () => {
-    const n = ++made;
-    return base32(Uint8Array.from({ length: 16 }, (_, i) => (Math.imul(n + 1, 0x9e37_79b1 + i * 0x85eb_ca6b) >>> 9) & 31));
-  };
-}
 
 export interface Accepted {
   readonly from: string;
@@ -74,15 +76,15 @@ export class Pipeline {
   readonly accounts: AccountId[] = [];
   /** What delivery asked of the mailbox actors. */
   readonly commits: { readonly account: AccountId; readonly ops: readonly Op[] }[] = [];
-  /** The messages as their nodes take custody of them, and what is kept of them at the end of their way. */
+  /** The messages as their nodes take custody of them. */
   readonly messages: AcceptedMessage[] = [];
-  readonly finished: QueueDocument[] = [];
   readonly #directory: ClusterDirectory;
   readonly #samples: ClusterSampleStore;
   readonly #epochs = new Map<AccountId, number>();
   readonly #inboxes: MailboxId[] = [];
   readonly #handlers = new Map<Stage, RunHandler>();
-  readonly #name = namer();
+  readonly #remembered: Promise<void>[] = [];
+  readonly #random = seeded(1);
 
   private constructor() {
     const mongo = this.mongo.asMongo;
@@ -93,6 +95,10 @@ export class Pipeline {
     this.#samples = new ClusterSampleStore({ mongo, archive: noArchive });
   }
 
+  #randomBytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => Math.floor(this.#random() * 256));
+  }
+
   /** With accounts as the service makes them. */
   static async open(accounts: number): Promise<Pipeline> {
     const pipeline = new Pipeline();
@@ -101,12 +107,23 @@ export class Pipeline {
     await pipeline.#directory.addDomain({ name: DOMAIN, catchAll: null, createdAt: NOW });
     for (let i = 0; i < accounts; i++) await pipeline.#addAccount(i);
     await pipeline.#makeHandlers();
+    await pipeline.#makeQueueIndexes();
     return pipeline;
   }
 
+  /** Those of the stages come with their first claims. */
+  async #makeQueueIndexes(): Promise<void> {
+    const storeClock = { open: async () => undefined, close: () => undefined, now: () => NOW };
+    const nats = { connected: false, trouble: null, onChange: () => () => undefined } as unknown as Nats;
+    const queue = new ClusterQueue({ mongo: this.mongo.asMongo, nats, now: () => NOW, archive: noArchive, storeClock });
+    await queue.open();
+    for (const { stage } of deliveryPlan()) await queue.claim(stage, { max: 1, leaseMs: LEASE_MS, now: NOW });
+    await queue.close();
+  }
+
   async #addAccount(place: number): Promise<void> {
-    const id = accountId(this.#name());
-    const mailboxes = startMailboxes(() => this.#name() as MailboxId);
+    const id = randomId<AccountId>(this.#randomBytes(16));
+    const mailboxes = startMailboxes(() => randomId<MailboxId>(this.#randomBytes(16)));
     const quota = { quotaBytes: null, quotaMessages: null };
     await this.mail.createAccount({ account: id, ...quota, mailboxes });
     const lease = await this.mail.lease(id, 'node-of-the-mesh-0/0123abcd', LEASE_MS);
@@ -153,8 +170,8 @@ export class Pipeline {
         model: () => model,
         offsets: async () => ({ spam: 0, ham: 0 }),
         preferences: async () => ({ allow: [], block: [] }),
-        // Gathered for a moment and written together: `close` waits for it.
-        remember: async (sample) => void this.#samples.remember(sample),
+        // Gathered for a moment and written together.
+        remember: async (sample) => void this.#remembered.push(this.#samples.remember(sample)),
       }),
     );
     this.#handlers.set('placement', makePlacementStage(context));
@@ -180,7 +197,7 @@ export class Pipeline {
       const given = deliveries.length === 0 ? null : JSON.stringify(deliveries);
       document = settled(document, { ...settling, deliveries: given }, () => undefined)!.document;
     }
-    this.finished.push(document);
+    await this.mongo.collection('queue').insertOne({ ...document });
   }
 
   async #accept(from: string, bytes: Uint8Array, to: number): Promise<AcceptedMessage> {
@@ -195,7 +212,7 @@ export class Pipeline {
     await writer.write(bytes);
     const { ref, size } = await writer.commit();
     const text = Buffer.from(bytes.subarray(0, 2_000)).toString('latin1');
-    const id = queueId(at, new Uint8Array(7));
+    const id = queueId(at, this.#randomBytes(7));
     const recipient = { address, account: this.accounts[to]!, subaddress: '' };
     const message: AcceptedMessage = {
       ...{ queueId: id, acceptedAt: at, client, blob: ref, size, removed: [] },
@@ -214,8 +231,32 @@ export class Pipeline {
     await this.commit(this.accounts[place]!, [op]);
   }
 
+  /** All of the account's messages into the search index, as the indexer gives them. */
+  async index(place: number): Promise<void> {
+    const account = this.accounts[place]!;
+    const search = new ClusterSearchStore({ mongo: this.mongo.asMongo, failed: rethrow });
+    // Its seed would be a random one.
+    const manifest = { rev: 0, seed: 1, mark: 0, documents: 0, segments: [], pending: [], dropped: [] };
+    await this.mongo.collection('searchManifests').insertOne({ _id: account, ...manifest });
+    const { changed, upTo } = await this.mail.changes(account, null, modSeq(0));
+    const ids = changed.map(({ content }) => content);
+    const documents: SearchDocument[] = [];
+    for (const content of await this.mail.contents(account, ids, ['layout', 'structure'])) {
+      const { id, layout, structure } = content!;
+      const root = decodeStructure(structure);
+      const header = foldedHeader(foldedFields(await readRange(this.blobs, layout, 0, root.bodyStart)));
+      const texts: string[] = [];
+      for await (const { text } of bodyText(this.blobs, layout, root)) texts.push(text);
+      documents.push({ account, content: id, header, body: texts.join(''), truncated: false });
+    }
+    await search.index(documents, [{ account, mark: upTo }]);
+    await search.idle();
+    await search.close();
+  }
+
   /** What is on its way into the collections is there when this resolves; receipts have not run out yet. */
   async settle(): Promise<void> {
+    await Promise.all(this.#remembered);
     while (await this.mail.gc(NOW + 6.5 * 24 * HOUR_MS, 1_000));
   }
 
