@@ -12,7 +12,7 @@ const utf8 = (text: string): number => Buffer.byteLength(text);
 
 /** Of an element behind its type and name. @throws RangeError for a type that the stores do not write */
 function valueSize(value: unknown): number {
-  if (value === null || value === undefined) return 0;
+  if (value === null) return 0;
   if (typeof value === 'boolean') return 1;
   if (typeof value === 'string') return 4 + utf8(value) + 1;
   if (typeof value === 'number')
@@ -23,10 +23,9 @@ function valueSize(value: unknown): number {
   throw new RangeError(`no such value in a document: ${typeof value}`);
 }
 
-/** A list is a document whose names are the places. A member that is undefined is left out, as the client does. */
+/** A list is a document whose names are the places. */
 export function bsonSize(document: object): number {
   let size = 4 + 1;
-  for (const [name, value] of Object.entries(document))
-    if (value !== undefined || Array.isArray(document)) size += 1 + utf8(name) + 1 + valueSize(value);
+  for (const [name, value] of Object.entries(document)) size += 1 + utf8(name) + 1 + valueSize(value);
   return size;
 }

@@ -10,6 +10,7 @@ import { makeAuthenticationStage } from '../../core/filter/authentication.ts';
 import { makeSpamStage } from '../../core/filter/spam.ts';
 import { deliveryPlan } from '../../core/filter/stages.ts';
 import type { Stage, Verdict } from '../../core/filter/verdict.ts';
+import { MailboxColumns } from '../../core/imap/mailbox-columns.ts';
 import type { AcceptedMessage } from '../../core/mail/accepted.ts';
 import { type AccountId, type MailboxId, modelId, modSeq, queueId, randomId, sessionId } from '../../core/mail/ids.ts';
 import { readRange } from '../../core/mail/layout.ts';
@@ -18,6 +19,7 @@ import { decodeStructure } from '../../core/mime/structure-code.ts';
 import type { Op } from '../../core/ports/mail-store.ts';
 import type { Job } from '../../core/ports/queue.ts';
 import type { Resolver } from '../../core/ports/resolver.ts';
+import type { Label } from '../../core/ports/sample-store.ts';
 import type { SearchDocument } from '../../core/ports/search-store.ts';
 import { INVENTED } from '../../core/sasl/password.ts';
 import { receivedField } from '../../core/smtp/trace-fields.ts';
@@ -25,9 +27,9 @@ import { ClusterBlobStore } from '../../drivers/cluster/blob-store.ts';
 import { ClusterDirectory } from '../../drivers/cluster/directory.ts';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
 import type { Nats } from '../../drivers/cluster/nats.ts';
+import { ClusterQueue } from '../../drivers/cluster/queue.ts';
 import { claimed, settled } from '../../drivers/cluster/queue-changes.ts';
 import { newDocument, type QueueDocument } from '../../drivers/cluster/queue-document.ts';
-import { ClusterQueue } from '../../drivers/cluster/queue.ts';
 import { ClusterSampleStore } from '../../drivers/cluster/sample-store.ts';
 import { ClusterSearchStore } from '../../drivers/cluster/search-store.ts';
 import { attachContext, type NodeContext } from '../../mixins/context.ts';
@@ -231,6 +233,18 @@ export class Pipeline {
     await this.commit(this.accounts[place]!, [op]);
   }
 
+  /** Its user says of so many of its messages that they are spam. */
+  async label(place: number, count: number): Promise<void> {
+    const labels = this.messages.slice(0, count).map(
+      ({ queueId: sample }, n): Label => ({
+        ...{ key: `${this.accounts[place]} ${sample} ${n}`, account: this.accounts[place]!, sample, label: 'spam' },
+        ...{ source: 'move', sender: 'f9eb24d02c6e5cd3f3efddeb', previous: 'ham', score: 0.0786 },
+        ...{ model: 'v1/00000000', schema: 1, weight: 1, at: NOW },
+      }),
+    );
+    await this.#samples.append(labels);
+  }
+
   /** All of the account's messages into the search index, as the indexer gives them. */
   async index(place: number): Promise<void> {
     const account = this.accounts[place]!;
@@ -252,6 +266,12 @@ export class Pipeline {
     await search.index(documents, [{ account, mark: upTo }]);
     await search.idle();
     await search.close();
+  }
+
+  /** What a session holds of an INBOX that it has selected. */
+  async columnsOf(place: number): Promise<MailboxColumns> {
+    const account = this.accounts[place]!;
+    return new MailboxColumns(this.mail, account, (await this.mail.columns(account, this.#inboxes[place]!))!);
   }
 
   /** What is on its way into the collections is there when this resolves; receipts have not run out yet. */

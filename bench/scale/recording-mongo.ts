@@ -60,6 +60,10 @@ export class RecordingMongo extends MemoryMongo {
     return found;
   }
 
+  get names(): readonly string[] {
+    return [...this.#indexes.keys()];
+  }
+
   /** Of a collection whose store has been opened. */
   indexesOf(name: string): readonly IndexFields[] {
     return this.#indexes.get(name) ?? [];

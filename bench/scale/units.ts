@@ -11,8 +11,9 @@ import { Pipeline } from './pipeline.ts';
 import type { Doc } from './recording-mongo.ts';
 import { measureWire, type Wire } from './wire.ts';
 
-const STAMP = /<([0-9a-z]{12})\./;
+const STAMP = /^Message-ID: <([0-9a-z]{12})\./m;
 const TOMBSTONES = 16;
+const LABELS = 16;
 
 /** Bytes of documents and of their entries in all indexes of the collection. */
 export interface Unit {
@@ -37,7 +38,9 @@ export const PER_ACCOUNT = [
   'searchManifests',
 ] as const;
 
-export type MessageParts = Readonly<Record<(typeof PER_MESSAGE)[number] | 'search' | 'keptBlobs' | 'passingBlobs', Part>>;
+export type MessageParts = Readonly<
+  Record<(typeof PER_MESSAGE)[number] | 'search' | 'keptBlobs' | 'passingBlobs', Part>
+>;
 export type AccountParts = Readonly<Record<(typeof PER_ACCOUNT)[number], Part>>;
 
 export interface Units {
@@ -48,6 +51,9 @@ export interface Units {
   readonly account: AccountParts;
   /** What an expunged message leaves. */
   readonly tombstone: Unit;
+  readonly label: Unit;
+  /** What a session's process holds of a selected mailbox, for each message in it. */
+  readonly rowBytes: number;
   /** One commit in the account's document. */
   readonly logEntryBytes: number;
   readonly wire: Wire;
@@ -95,10 +101,7 @@ async function blobPart(pipeline: Pipeline, among: number, kept: boolean): Promi
   const parts = [
     ['blobs', blobs],
     ['blobs.files', (await mongo.documents('blobs.files')).filter(({ _id }) => files.has(_id as string))],
-    [
-      'blobs.chunks',
-      (await mongo.documents('blobs.chunks')).filter(({ files_id: file }) => files.has(file as string)),
-    ],
+    ['blobs.chunks', (await mongo.documents('blobs.chunks')).filter(({ files_id: file }) => files.has(file as string))],
   ] as const;
   const weights = parts.map(([name, docs]) => weigh(pipeline, name, docs));
   const all = { bytes: sum(weights.map(({ bytes }) => bytes)), indexBytes: sum(weights.map((one) => one.indexBytes)) };
@@ -145,6 +148,17 @@ async function measureTombstone(pipeline: Pipeline): Promise<Unit> {
   return share(weigh(pipeline, 'messages', docs), docs.length, docs.length);
 }
 
+/** The other account's INBOX is empty. */
+async function measureRow(pipeline: Pipeline): Promise<number> {
+  const [full, empty] = [await pipeline.columnsOf(0), await pipeline.columnsOf(1)];
+  return (full.sizeBytes - empty.sizeBytes) / full.rows.length;
+}
+
+async function measureLabel(pipeline: Pipeline): Promise<Unit> {
+  await pipeline.label(0, LABELS);
+  return part(pipeline, 'labels', LABELS);
+}
+
 async function logEntryBytes(pipeline: Pipeline): Promise<number> {
   const [account] = pipeline.accounts;
   const found = (await pipeline.mongo.documents('accounts')).find(({ _id }) => _id === account);
@@ -165,7 +179,7 @@ function meanOf(kinds: readonly { readonly share: number; readonly parts: Messag
 
 export async function measureUnits(): Promise<Units> {
   const measured: (Units['kinds'][number] & { readonly share: number })[] = [];
-  let rest: Pick<Units, 'account' | 'tombstone' | 'logEntryBytes' | 'wire'> | undefined;
+  let rest: Pick<Units, 'account' | 'label' | 'tombstone' | 'rowBytes' | 'logEntryBytes' | 'wire'> | undefined;
   for (const kind of MESSAGE_KINDS) {
     const { pipeline, parts, logBytes } = await measureKind(kind);
     measured.push({ name: kind.name, bytes: kind.bytes, share: kind.share, parts });
@@ -173,6 +187,8 @@ export async function measureUnits(): Promise<Units> {
       logEntryBytes: logBytes,
       account: await measureAccount(pipeline),
       wire: await measureWire(pipeline.commits[0]!),
+      rowBytes: await measureRow(pipeline),
+      label: await measureLabel(pipeline),
       tombstone: await measureTombstone(pipeline),
     };
     await pipeline.close();

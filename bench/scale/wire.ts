@@ -3,8 +3,8 @@
 import { ServiceBroker } from 'moleculer';
 import { loadConfig } from '../../core/config/load.ts';
 import { type AccountId, type MailboxId, modSeq, queueId } from '../../core/mail/ids.ts';
-import type { MessageBus } from '../../core/ports/message-bus.ts';
 import type { CommitResult, Op } from '../../core/ports/mail-store.ts';
+import type { MessageBus } from '../../core/ports/message-bus.ts';
 import type { Nats } from '../../drivers/cluster/nats.ts';
 import { Pointers } from '../../drivers/cluster/queue-pointers.ts';
 import { BusTransporter } from '../../mixins/bus-transporter.ts';
