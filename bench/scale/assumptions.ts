@@ -72,7 +72,7 @@ export const MONGO = {
 export const NATS = {
   /** Messages in and out a second that a cluster of three servers carries without strain. */
   messagesPerSecond: 3_000_000,
-  /** Messages a second of one stream on files with three replicas: one leader writes it. */
+  /** Messages a second of one stream on files: one server leads it. */
   streamMessagesPerSecond: 20_000,
   subscriptions: 10_000_000,
 } as const;

@@ -8,6 +8,9 @@ import { MONGO } from './assumptions.ts';
 import type { Doc, IndexFields } from './recording-mongo.ts';
 
 const NUMBER_BYTES = 9;
+/** GridFS names chunks by ObjectIds, which many processes make: they share their time alone, whatever they are. */
+const OBJECT_ID = Buffer.from(`o${'\0'.repeat(12)}`);
+const OBJECT_ID_SHARED = 1 + 4;
 
 function valueAt(doc: Doc, path: string): unknown {
   return path.split('.').reduce<unknown>((value, name) => (value as Doc | undefined)?.[name], doc);
@@ -21,6 +24,7 @@ function keyPart(value: unknown): Buffer {
     // Small whole numbers have short keys.
     return Number.isSafeInteger(value) ? Buffer.concat([bytes.subarray(0, 1), shortest(value)]) : bytes;
   }
+  if ((value as { readonly _bsontype?: string } | null)?._bsontype === 'ObjectId') return OBJECT_ID;
   return Buffer.from(JSON.stringify(value ?? null));
 }
 
@@ -51,6 +55,7 @@ export function indexBytes(docs: readonly Doc[], fields: IndexFields): number {
   for (const key of keys) {
     let shared = 0;
     while (shared < key.length && shared < before.length && key[shared] === before[shared]) shared++;
+    if (key[0] === OBJECT_ID[0]) shared = Math.min(shared, OBJECT_ID_SHARED);
     bytes += key.length - shared + MONGO.indexEntryBytes;
     before = key;
   }

@@ -37,12 +37,13 @@ export interface Retention {
   readonly blobGraceDays: number;
 }
 
-const { traceRetentionMs, blobGraceMs } = loadConfig({});
+const config = loadConfig({});
+const HEARTBEAT_SECONDS = brokerOptions(config, 'scale', null).heartbeatInterval!;
 export const TODAY: Retention = {
-  traceDays: traceRetentionMs / DAY_MS,
+  traceDays: config.traceRetentionMs / DAY_MS,
   featuresDays: FIXED.featuresKeptDays,
   tombstonesKept: mailTables(new RecordingMongo().asMongo).tombstonesKept,
-  blobGraceDays: blobGraceMs / DAY_MS,
+  blobGraceDays: config.blobGraceMs / DAY_MS,
 };
 
 export type Group = 'mail' | 'trace' | 'search' | 'blobs';
@@ -278,7 +279,7 @@ export function traffic(accounts: number, units: Units): Traffic {
   const { pointers, commits, messages } = rates(accounts, units);
   const { wire } = units;
   const nodeCount = nodes(accounts, units).all;
-  const beats = nodeCount / (brokerOptions(loadConfig({}), 'scale', null).heartbeatInterval ?? Number.NaN);
+  const beats = nodeCount / HEARTBEAT_SECONDS;
   // Published, acknowledged by the stream, given to a node, acknowledged by it.
   const pointerTimes = 4;
   const hintTimes = 2 + LOAD.sessionsPerAccount;
