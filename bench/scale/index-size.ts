@@ -24,6 +24,7 @@ function keyPart(value: unknown): Buffer {
     // Small whole numbers have short keys.
     return Number.isSafeInteger(value) ? Buffer.concat([bytes.subarray(0, 1), shortest(value)]) : bytes;
   }
+  if (value instanceof Date) return keyPart(value.getTime());
   if ((value as { readonly _bsontype?: string } | null)?._bsontype === 'ObjectId') return OBJECT_ID;
   return Buffer.from(JSON.stringify(value ?? null));
 }

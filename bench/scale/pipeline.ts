@@ -41,7 +41,7 @@ import { startMailboxes } from '../../mixins/start-mailboxes.ts';
 import { seeded } from '../spam-metrics.ts';
 import { RecordingMongo } from './recording-mongo.ts';
 
-export const NOW = 1_790_000_000_000;
+const NOW = 1_790_000_000_000;
 const HOUR_MS = 3_600_000;
 const DOMAIN = 'mail.localhost';
 const LEASE_MS = 60_000;

@@ -9,13 +9,15 @@ import { MemoryMongo } from '../../test/support/memory-mongo.ts';
 export type Doc = Readonly<Record<string, unknown>>;
 export type IndexFields = readonly string[];
 
+type MemoryCollection = ReturnType<MemoryMongo['collection']>;
+
 /** What GridFS asks of a collection when it writes. The stores read what it wrote as they read everything. */
 class GridCollection {
   /** As they came: their _id is no string. */
   readonly docs: Doc[] = [];
-  readonly #twin: ReturnType<MemoryMongo['collection']>;
+  readonly #twin: MemoryCollection;
 
-  constructor(twin: ReturnType<MemoryMongo['collection']>) {
+  constructor(twin: MemoryCollection) {
     this.#twin = twin;
   }
 
@@ -27,7 +29,9 @@ class GridCollection {
     return { toArray: async () => [] };
   }
 
-  async createIndex(): Promise<void> {}
+  createIndex(fields: object): Promise<void> {
+    return (this.#twin.createIndex as (fields: object) => Promise<void>)(fields);
+  }
 
   async insertOne(doc: Doc): Promise<void> {
     this.docs.push({ ...doc });
@@ -47,7 +51,7 @@ export class RecordingMongo extends MemoryMongo {
     return this as unknown as Mongo;
   }
 
-  override collection(name: string): ReturnType<MemoryMongo['collection']> {
+  override collection(name: string): MemoryCollection {
     const found = super.collection(name);
     if (this.#indexes.has(name)) return found;
     // Every collection has this one.

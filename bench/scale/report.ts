@@ -31,7 +31,7 @@ import {
 } from './sizing.ts';
 import type { MessageParts, Part, Units } from './units.ts';
 
-export const ORDERS = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000] as const;
+const ORDERS = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000] as const;
 const MOST = ORDERS[ORDERS.length - 1]!;
 const MILLION = 1_000_000;
 
@@ -274,7 +274,7 @@ function limitTable(all: readonly Limit[], from: number): string {
   if (within.length === 0)
     return `Of what is computed here nothing is reached for the first time from ${power(from)} on.`;
   return table(
-    ['what breaks', 'at accounts of one mesh', 'has', 'what then changes', 'is it there'],
+    ['what breaks', 'accounts of one mesh', 'what there is', 'what then changes', 'is it there'],
     within.map(({ what, at, has, unit, change, remedy }) => [
       what,
       Number(at.toPrecision(2)).toLocaleString('en'),

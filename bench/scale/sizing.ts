@@ -46,7 +46,7 @@ export const TODAY: Retention = {
   blobGraceDays: config.blobGraceMs / DAY_MS,
 };
 
-export type Group = 'mail' | 'trace' | 'search' | 'blobs';
+type Group = 'mail' | 'trace' | 'search' | 'blobs';
 
 /** What one account has in one collection. */
 export interface Row {
@@ -126,7 +126,12 @@ export function accountRows(units: Units, retention: Retention = TODAY): readonl
     row(['mail', 'subscriptions', 'subscriptions', 'likewise'], account.subscriptions, 1),
     row(['mail', 'messages', 'messages', 'kept mail'], message.messages, live),
     row(
-      ['mail', 'messages', 'vanished messages', `at least ${retention.tombstonesKept.toLocaleString('en')} a mailbox`],
+      [
+        'mail',
+        'messages',
+        'vanished messages',
+        `beyond ${retention.tombstonesKept.toLocaleString('en')} a mailbox those of ${TOMBSTONE_AGE_MS / DAY_MS} days`,
+      ],
       one(tombstone),
       tombstones(retention),
     ),
