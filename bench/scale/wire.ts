@@ -100,6 +100,7 @@ async function pointer(): Promise<Pick<Wire, 'pointerBytes' | 'stream'>> {
     ...{ nats, prefix: `mailmesh-${CLUSTER}`, instance: '0123456789ab' },
     report: (_, facts) => unexpected(new Error(facts.detail as string)),
     receive: () => undefined,
+    ready: () => undefined,
   });
   await pointers.open();
   pointers.publish('authentication', queueId(0, new Uint8Array(7)));

@@ -202,9 +202,8 @@ export class ClusterMailStore implements MailStore {
   async lease(account: AccountId, owner: string, ttlMs: number, gone?: string): Promise<Lease | undefined> {
     const now = this.#timeExpression();
     const own: Expression = { $eq: ['$owner', { $literal: owner }] };
-    const free: Expression = {
-      $or: [own, { $in: ['$owner', [null, { $literal: gone ?? null }]] }, { $lte: ['$until', now] }],
-    };
+    const nobody = [null, { $literal: gone ?? null }].map((none): Expression => ({ $eq: ['$owner', none] }));
+    const free: Expression = { $or: [own, ...nobody, { $lte: ['$until', now] }] };
     const doc = await this.#tables.accounts.findOneAndUpdate({ _id: account, $expr: free }, [
       {
         $set: {
