@@ -34,7 +34,7 @@ import { readBackup, writeBackup } from './mail-store-backup.ts';
 import { readChanges } from './mail-store-changes.ts';
 import { newMailbox, nextUidValidity } from './mail-store-commit.ts';
 import { Collector } from './mail-store-gc.ts';
-import { outboxDone, readAccounts, readLiveBlobs, readOutbox, readStats } from './mail-store-lists.ts';
+import { outboxDone, readAccounts, readLiveBlobs, readOutbox, sumAccounts } from './mail-store-lists.ts';
 import { Effects, encodeEntry } from './mail-store-log.ts';
 import { MailReader } from './mail-store-reader.ts';
 import { createIndexes, type MailTables, mailTables, newKey } from './mail-store-schema.ts';
@@ -43,6 +43,7 @@ import { readyOp } from './mail-store-wire.ts';
 import { AccountWriter, type WriterContext } from './mail-store-writer.ts';
 import type { Mongo } from './mongo.ts';
 import type { Expression } from './mongo-types.ts';
+import { SlowSums } from './slow-sums.ts';
 
 const OPS_MAX = 1000;
 const CHANGES_LIMIT = 10_000;
@@ -55,6 +56,7 @@ export class ClusterMailStore implements MailStore {
   readonly #tables: MailTables;
   readonly #reader: MailReader;
   readonly #collector: Collector;
+  readonly #sums = new SlowSums(() => sumAccounts(this.#tables));
   readonly #now: (() => number) | undefined;
   readonly #context: WriterContext;
   readonly #writers = new Map<AccountId, AccountWriter>();
@@ -280,6 +282,6 @@ export class ClusterMailStore implements MailStore {
 
   async stats(): Promise<MailStoreStats> {
     const size = await this.#mongo.db.command({ dbStats: 1 });
-    return readStats(this.#tables, Number(size.storageSize));
+    return { ...(await this.#sums.get()), stored: Number(size.storageSize) };
   }
 }
