@@ -88,6 +88,7 @@ test('long work is done by one at a time, and its lock is given back also when i
 /** Carries to everyone at once, itself included, as NATS does. */
 class FakeBus implements MessageBus {
   isConnected = true;
+  readonly bytesMax = 1024 * 1024;
   readonly #listeners = new Set<{ subject: string; listener: (bytes: Uint8Array) => void }>();
   publish(subject: string, bytes: Uint8Array): boolean {
     for (const one of [...this.#listeners]) {
