@@ -2,11 +2,11 @@
  * What nodes send each other, on its way out and in: large packets are compressed, and put together where they came in
  * pieces; what comes in and is not ours (garbage, too large, of another version) is dropped and counted, whatever it is.
  * Packets of ours are JSON objects, so their first byte tells which they are. An answer that cannot be sent becomes an
- * error that can. Of two nodes that go by one name the younger one ends.
+ * error that can, and one that does not come ends its request. Of two nodes that go by one name the younger one ends.
  */
 
 import { deflate, inflate } from 'node:zlib';
-import type { Middleware, ServiceBroker } from 'moleculer';
+import { type Context, Errors, type Middleware, type ServiceBroker } from 'moleculer';
 import { asMailError, TemporaryError } from '../core/mail/errors.ts';
 import { contextOf } from './context.ts';
 import { INCOMPLETE_MS, isPiece, PACKET_BYTES_MAX, PieceCollector } from './packet-pieces.ts';
@@ -32,6 +32,7 @@ interface Outgoing {
   readonly target: string | null;
   readonly payload: Answer;
 }
+type Ask = (ctx: Context) => Promise<unknown>;
 type Publish = (packet: Outgoing) => Promise<void>;
 type Handle = (command: string, packet: { readonly payload?: Info }) => unknown;
 type Send = (topic: string, data: Buffer, meta: unknown) => Promise<void>;
@@ -85,6 +86,25 @@ export function packets(): Middleware {
     },
     stopped() {
       clearTimeout(timer);
+    },
+    /**
+     * The broker's own time limit lies outside of what keeps account of requests: there, one whose answer was lost would be
+     * under way for ever, and every stop wait for it.
+     */
+    remoteAction(next: Ask): Ask {
+      return (ctx) => {
+        const timeoutMs = ctx.options.timeout ?? 0;
+        if (timeoutMs <= 0) return next(ctx);
+        return new Promise((resolve, reject) => {
+          const late = setTimeout(() => {
+            const { action, nodeID } = ctx;
+            reject(new Errors.RequestTimeoutError({ action: action!.name, nodeID: nodeID! }));
+          }, timeoutMs);
+          next(ctx)
+            .then(resolve, reject)
+            .finally(() => clearTimeout(late));
+        });
+      };
     },
     transitPublish(this: { readonly broker: ServiceBroker }, next: Publish): Publish {
       const { broker } = this;
