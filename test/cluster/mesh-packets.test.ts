@@ -9,6 +9,7 @@ import type { AccountId, MailboxId, ModSeq, Uid } from '../../core/mail/ids.ts';
 import type { CommitResult, Op } from '../../core/ports/mail-store.ts';
 import { Nats } from '../../drivers/cluster/nats.ts';
 import { commit } from '../../mixins/commit.ts';
+import { call } from '../../mixins/contracts.ts';
 import { isPiece } from '../../mixins/packet-pieces.ts';
 import { serversMissing } from '../support/cluster-servers.ts';
 import { allSee, MeshWorld, type WorldNode } from './mesh-world.ts';
@@ -113,4 +114,19 @@ test('a STORE and a COPY of 300,000 messages cross the mesh as they would be don
     assert.ok(bytesMax <= NATS_BYTES_MAX);
   }
   assert.deepEqual([await droppedBy(edge), await droppedBy(mailbox)], [0, 0]);
+});
+
+test('a node of the version before, which does not ask for columns, gets rows', { skip }, async (t) => {
+  const rows = Array.from({ length: 2_000 }, (_, i) => ({ uid: (i + 1) as Uid, flags, modSeq: 5 as ModSeq }));
+  const result: CommitResult = {
+    modSeq: 9 as ModSeq,
+    results: [{ ok: true, t: 'store', stored: rows, modified: new Uint32Array() }],
+  };
+  t.mock.method(world.stores.mail, 'commit', async () => result);
+  const uids = Uint32Array.from(rows, ({ uid }) => uid);
+  const ops: Op[] = [{ t: 'store', mailbox: inbox, uids, mode: 'add', flags }];
+  const params = { account, ops, session: 'test', by: 'user' } as const;
+  assert.deepEqual(await call(edge.broker, 'mailbox.commit', params), result);
+  const [packed] = (await call(edge.broker, 'mailbox.commit', { ...params, packed: true })).results;
+  assert.ok('columns' in packed!);
 });
