@@ -4,13 +4,13 @@ import { ServiceBroker } from 'moleculer';
 import { loadConfig } from '../../core/config/load.ts';
 import { type AccountId, type MailboxId, modSeq, queueId } from '../../core/mail/ids.ts';
 import type { CommitResult, Op } from '../../core/ports/mail-store.ts';
-import type { MessageBus } from '../../core/ports/message-bus.ts';
 import type { Nats } from '../../drivers/cluster/nats.ts';
 import { Pointers } from '../../drivers/cluster/queue-pointers.ts';
 import { BusTransporter } from '../../mixins/bus-transporter.ts';
 import { HintBus } from '../../mixins/hint-bus.ts';
 import { HintHub } from '../../mixins/hint-hub.ts';
 import { brokerOptions } from '../../moleculer.config.ts';
+import { MemoryBus } from '../../test/support/memory-bus.ts';
 
 /** As long as the random name of a cluster. */
 const CLUSTER = '0123456789abcdef';
@@ -39,38 +39,11 @@ const unexpected = (error: unknown): never => {
 };
 const size = ({ subject, bytes }: Message): number => subject.length + bytes;
 
-/** All messages reach whoever is subscribed to their very subject, in the next turn. */
-class MemoryBus implements MessageBus {
-  readonly isConnected = true;
-  readonly sent: Message[] = [];
-  readonly #listeners = new Map<string, Set<(bytes: Uint8Array) => void>>();
-
-  publish(subject: string, bytes: Uint8Array): boolean {
-    this.sent.push({ subject, bytes: bytes.length });
-    for (const listener of this.#listeners.get(subject) ?? []) queueMicrotask(() => listener(Uint8Array.from(bytes)));
-    return true;
-  }
-
-  subscribe(subject: string, listener: (bytes: Uint8Array) => void): () => void {
-    const listeners = this.#listeners.get(subject) ?? new Set();
-    this.#listeners.set(subject, listeners.add(listener));
-    return () => void listeners.delete(listener);
-  }
-
-  onUnheard(): () => void {
-    return () => undefined;
-  }
-  async flush(): Promise<void> {}
-  onChange(): () => void {
-    return () => undefined;
-  }
-
-  /** The first one whose subject holds the word. */
-  find(word: string): Message {
-    const found = this.sent.find(({ subject }) => subject.includes(word));
-    if (found === undefined) throw new Error(`nothing was sent about ${word}`);
-    return found;
-  }
+/** The first message whose subject holds the word. */
+function sentAbout(bus: MemoryBus, word: string): Message {
+  const found = bus.published.find(({ subject }) => subject.includes(word));
+  if (found === undefined) throw new Error(`nothing was sent about ${word}`);
+  return { subject: found.subject, bytes: found.bytes.length };
 }
 
 /** Of the broker; its types leave it out. */
@@ -114,7 +87,7 @@ function hint(account: AccountId, mailbox: MailboxId): number {
   const self = `${NODES[1]}/0123abcd`;
   const hints = new HintBus({ bus, mesh: CLUSTER, self, hub: new HintHub(unexpected), dropped: unexpected });
   hints.publish({ account, modSeq: modSeq(100_000), mailboxes: [mailbox], listChanged: false });
-  return size(bus.find('hint'));
+  return size(sentAbout(bus, 'hint'));
 }
 
 /** Two brokers: a filter asks for a delivery's commit, a mailbox node answers. */
@@ -137,15 +110,21 @@ async function packets(
     // The broker would tell a second later.
     await (far.registry as unknown as Registry).discoverer.sendLocalNodeInfo();
     await near.waitForServices('mailbox', VISIBLE_MS, 5);
-    await near.call('mailbox.commit', { account, ops, session: queueId(0, new Uint8Array(7)), by: 'filter' });
+    await near.call('mailbox.commit', {
+      account,
+      ops,
+      session: queueId(0, new Uint8Array(7)),
+      by: 'filter',
+      packed: true,
+    });
   } finally {
     await Promise.all([near.stop(), far.stop()]);
   }
   // As Moleculer's transit writes it; its own has the processor's share of the moment.
   const beat = Buffer.from(JSON.stringify({ cpu: 50, ver: '4', sender: NODES[0] }));
   return {
-    commitBytes: size(bus.find('.REQ.')),
-    answerBytes: size(bus.find('.RES.')),
+    commitBytes: size(sentAbout(bus, '.REQ.')),
+    answerBytes: size(sentAbout(bus, '.RES.')),
     heartbeatBytes: `MOL-mailmesh-${CLUSTER}.HEARTBEAT`.length + beat.length,
   };
 }
