@@ -14,7 +14,8 @@ export interface Picture {
   readonly effects: Effects;
 }
 
-const ATTEMPTS = 40;
+/** How often an account is read before it is given up. */
+export const READS = 40;
 
 export const spillRef = (doc: AccountDoc, entry: LogEntry, part: number): string => `${doc.key}.${entry.spill}.${part}`;
 
@@ -42,7 +43,7 @@ export async function openEffects(tables: MailTables, doc: AccountDoc): Promise<
 }
 
 export async function readPicture(tables: MailTables, account: AccountId): Promise<Picture | undefined> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < READS; attempt++) {
     const doc = await tables.accounts.findOne({ _id: account });
     if (doc === undefined) return undefined;
     const effects = await openEffects(tables, doc);
@@ -61,7 +62,7 @@ export async function steady<T>(
   read: (picture: Picture, before: Picture | undefined) => Promise<{ readonly newest: number; readonly value: T }>,
 ): Promise<T | undefined> {
   let before: Picture | undefined;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < READS; attempt++) {
     const picture = await readPicture(tables, account);
     if (picture === undefined) return undefined;
     const { newest, value } = await read(picture, before?.doc.key === picture.doc.key ? before : undefined);
@@ -71,7 +72,7 @@ export async function steady<T>(
   throw unsteady(account);
 }
 
-const unsteady = (account: AccountId): TemporaryError =>
+export const unsteady = (account: AccountId): TemporaryError =>
   new TemporaryError('storeUnavailable', { account, detail: 'the account changes faster than it can be read' });
 
 export const newestOf = (docs: readonly { readonly modSeq: number }[]): number =>

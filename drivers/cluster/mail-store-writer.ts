@@ -22,6 +22,7 @@ import {
   requestRef,
 } from './mail-store-schema.ts';
 import { AccountState, Draft, type OpenEntry } from './mail-store-state.ts';
+import { strayNumbers } from './mail-store-strays.ts';
 import { decodeResult, encodeResult, type NewContent, type ReadyOp } from './mail-store-wire.ts';
 
 export interface Job {
@@ -36,6 +37,9 @@ export interface Job {
 const GROUP_JOBS = 64;
 const GROUP_BYTES = 8 * 1024 * 1024;
 const ATTEMPTS = 6;
+/** Documents asked for by name in one request. */
+const NAMED = 500;
+
 export interface WriterContext {
   readonly tables: MailTables;
   /** Milliseconds since 1970 by the store's clock. */
@@ -117,9 +121,12 @@ export class AccountWriter {
   async #group(jobs: readonly Job[]): Promise<void> {
     /** Numbers of contents that were or may have been stored for this group, or stood in its way. */
     const tried = new Set<number>();
+    let key: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = this.#state ?? (await this.#load());
       this.#state = state;
+      if (key !== undefined) await this.#reconsider(state, jobs.flatMap(contentsOf), tried, key);
+      key = state.key;
       const mine = jobs.filter((job) => job.epoch === state.doc.epoch);
       if (mine.length === 0 && !(await this.#isNewest(state))) continue;
       const answers = mine.length === 0 ? [] : await this.#attempt(state, mine, tried);
@@ -129,6 +136,23 @@ export class AccountWriter {
       return;
     }
     throw new TemporaryError('storeUnavailable', { account: this.#account, detail: 'the account keeps changing' });
+  }
+
+  /** Before another attempt: the collector may have taken a content that was stored by one that failed. */
+  async #reconsider(state: AccountState, contents: readonly NewContent[], tried: Set<number>, key: string) {
+    // Another account by now.
+    if (state.key !== key) tried.clear();
+    const stored = contents.filter((content) => content.stored);
+    const there = new Set<string>();
+    for (let at = 0; at < stored.length && state.key === key; at += NAMED) {
+      const refs = stored.slice(at, at + NAMED).map(({ number }) => contentRef(key, number!));
+      const docs = await this.#context.tables.contents.find({
+        filter: { _id: { $in: refs }, dying: false },
+        fields: [],
+      });
+      for (const { _id } of docs) there.add(_id);
+    }
+    for (const content of stored) content.stored = there.has(contentRef(key, content.number!));
   }
 
   async #load(): Promise<AccountState> {
@@ -157,13 +181,13 @@ export class AccountWriter {
   /** undefined where the account was changed by someone else: nothing has happened then. */
   async #attempt(state: AccountState, jobs: readonly Job[], tried: Set<number>): Promise<Answer[] | undefined> {
     const group = new Draft(state);
-    group.counters.lastContent = Math.max(group.counters.lastContent, ...tried);
     for (const job of jobs) for (const content of contentsOf(job)) if (!content.stored) content.number = undefined;
     const { quotaBytes, quotaMessages } = state.doc;
     const attempt: Attempt = {
       ...{ key: state.key, now: this.#context.now(), quotaBytes, quotaMessages },
       receipts: await this.#receipts(state, group, jobs),
       contents: new Map(),
+      taken: tried,
       recent: new Map(),
       outboxNumber: this.#context.outboxNumber,
     };
@@ -293,9 +317,13 @@ export class AccountWriter {
     const documents = fresh.map(([number, { doc }]) => ({
       ...{ _id: contentRef(state.key, number), account: state.key, number, ...doc },
     }));
-    const taken = await this.#context.tables.contents.insertMany(documents);
+    const { tables } = this.#context;
+    const taken = await tables.contents.insertMany(documents);
     for (const [number, content] of fresh) content.stored = !taken.has(contentRef(state.key, number));
-    return taken.size === 0;
+    if (taken.size === 0) return true;
+    // All that are in the way at once, however many there are.
+    for (const number of await strayNumbers(tables, state.key, state.counters.lastContent)) tried.add(number);
+    return false;
   }
 
   async #claim(state: AccountState, { recent }: Attempt): Promise<void> {

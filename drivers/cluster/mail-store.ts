@@ -37,7 +37,7 @@ import { Collector } from './mail-store-gc.ts';
 import { outboxDone, readAccounts, readLiveBlobs, readOutbox, readStats } from './mail-store-lists.ts';
 import { Effects, encodeEntry } from './mail-store-log.ts';
 import { MailReader } from './mail-store-reader.ts';
-import { createIndexes, type MailTables, mailTables, newKey } from './mail-store-schema.ts';
+import { AFTERLIFE_MS, createIndexes, type MailTables, mailTables, newKey } from './mail-store-schema.ts';
 import { verifyAccount } from './mail-store-verify.ts';
 import { readyOp } from './mail-store-wire.ts';
 import { AccountWriter, type WriterContext } from './mail-store-writer.ts';
@@ -203,12 +203,15 @@ export class ClusterMailStore implements MailStore {
     const now = this.#timeExpression();
     const own: Expression = { $eq: ['$owner', { $literal: owner }] };
     const free: Expression = { $or: [own, { $eq: ['$owner', null] }, { $lte: ['$until', now] }] };
+    // An owner that dies leaves contents which only the collector finds.
+    const latest: Expression = { $add: [now, AFTERLIFE_MS] };
     const doc = await this.#tables.accounts.findOneAndUpdate({ _id: account, $expr: free }, [
       {
         $set: {
           epoch: { $cond: [own, '$epoch', { $add: ['$epoch', 1] }] },
           owner: { $literal: owner },
           until: { $add: [now, ttlMs] },
+          due: { $cond: [{ $lte: ['$due', latest] }, '$due', latest] },
         },
       },
     ]);

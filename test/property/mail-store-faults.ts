@@ -1,0 +1,290 @@
+/**
+ * One account of the cluster's mail store over a connection that fails at a chosen moment, or whose process dies there:
+ * what was acknowledged is there exactly once, what was not is there wholly or not at all, and the collector leaves
+ * nothing behind. A model says what the account has to show.
+ */
+
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { MailError, TemporaryError } from '../../core/mail/errors.ts';
+import { accountId, type ContentId, contentId } from '../../core/mail/ids.ts';
+import { layoutBlobs } from '../../core/mail/layout.ts';
+import type { ContentInput, Op, OpResult } from '../../core/ports/mail-store.ts';
+import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
+import { DAY, INBOX, JUNK, START } from '../contract/mail-store-fixtures.ts';
+import { type Gate, MemoryMongo, type Moment } from '../support/memory-mongo.ts';
+import { MailModel } from './mail-store-model.ts';
+import { IDS, op, plain, same } from './mail-store-property.ts';
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+/** No content has this number. */
+const NO_CONTENT = contentId(999_999);
+/** Longer than any that is kept in the account's document. */
+const LONG = 20_000;
+
+export interface Fault {
+  /** At which moment of the process's calls, counted from 1. */
+  readonly moment: number;
+  /** The call fails there, or the process does nothing any more. */
+  readonly kind: 'fails' | 'dies';
+}
+
+/** The connection of one process. */
+export class FaultyConnection {
+  readonly #fault: Fault | undefined;
+  #moments = 0;
+  /** Where the fault came. */
+  struck: Moment | undefined;
+  readonly died: Promise<'died'>;
+  #die = (): void => {};
+
+  constructor(fault: Fault | undefined) {
+    this.#fault = fault;
+    this.died = new Promise((resolve) => {
+      this.#die = () => resolve('died');
+    });
+  }
+
+  readonly gate: Gate = async (moment) => {
+    await turn();
+    const fault = this.#fault;
+    if (fault !== undefined && this.struck !== undefined && fault.kind === 'dies') return forever();
+    if (++this.#moments !== fault?.moment) return;
+    this.struck = moment;
+    if (fault.kind === 'fails') throw new TemporaryError('storeUnavailable', { detail: 'made to fail' });
+    this.#die();
+    return forever();
+  };
+}
+
+const forever = (): Promise<never> => new Promise(() => {});
+
+export type Step =
+  | { readonly t: 'commit'; readonly ops: readonly Op[]; readonly named: boolean; readonly beside: boolean }
+  /** By the process itself, or by another one. */
+  | { readonly t: 'gc'; readonly own: boolean };
+
+const change: fc.Arbitrary<Op> = fc.oneof(
+  // A mark of \Recent is not part of a commit.
+  { weight: 12, arbitrary: op.filter(({ t }) => t !== 'claimRecent') },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      t: fc.constant('outbox' as const),
+      topic: fc.constant('feedback' as const),
+      key: fc.constantFrom('k', 'l'),
+      payload: fc.constant({ n: 1 }),
+    }),
+  },
+);
+const long: fc.Arbitrary<Op[]> = fc
+  .uniqueArray(fc.constantFrom('p', 'q', 'r'), { minLength: 2, maxLength: 3 })
+  .map((letters) => letters.map((letter): Op => ({ t: 'subscribe', name: letter.repeat(LONG), subscribed: true })));
+
+export const faultSteps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        t: fc.constant('commit' as const),
+        ops: fc.oneof(
+          { weight: 8, arbitrary: fc.array(change, { minLength: 1, maxLength: 4, size: 'max' }) },
+          { weight: 1, arbitrary: long },
+        ),
+        named: fc.boolean(),
+        beside: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ t: fc.constant('gc' as const), own: fc.boolean() }) },
+  ),
+  { minLength: 4, maxLength: 9, size: 'max' },
+);
+
+const withoutContent = (result: unknown): unknown => ({ ...(result as object), content: undefined });
+
+class FaultWorld {
+  readonly id = accountId('a'.padEnd(16, '0'));
+  readonly #connect = MemoryMongo.server();
+  readonly #model: MailModel;
+  readonly #clock = { now: START };
+  /** By the model's numbers. */
+  readonly #inputs = new Map<number, ContentInput>();
+  /** The store's numbers by the model's, of contents that have a message. */
+  #numbers = new Map<number, ContentId>();
+  #connection = new FaultyConnection(undefined);
+  #store!: ClusterMailStore;
+  #epoch = 0;
+  #owners = 0;
+  /** Another process, which nothing happens to. */
+  readonly #other: ClusterMailStore;
+
+  constructor(quota: number | null) {
+    this.#model = new MailModel(quota);
+    this.#other = this.#open();
+  }
+
+  #open(gate?: Gate): ClusterMailStore {
+    return new ClusterMailStore({ mongo: this.#connect(gate), now: () => this.#clock.now });
+  }
+
+  async begin(fault: Fault | undefined, quota: number | null): Promise<void> {
+    await this.#other.createAccount({
+      ...{ account: this.id, quotaBytes: null, quotaMessages: quota },
+      mailboxes: [
+        { id: JUNK, name: 'Junk', role: 'junk' },
+        { id: INBOX, name: 'INBOX', role: 'inbox' },
+      ],
+    });
+    await this.#takeOver(fault);
+  }
+
+  /** A process of its own takes the lease; what the former one has in hand it never ends. */
+  async #takeOver(fault: Fault | undefined): Promise<void> {
+    this.#clock.now += 1000;
+    const owner = `owner ${++this.#owners}`;
+    // Its fault may strike at once.
+    this.#connection = new FaultyConnection(fault);
+    this.#store = this.#open(this.#connection.gate);
+    const lease = await this.#surely(() => this.#store.lease(this.id, owner, 500));
+    if (lease === undefined) assert.fail('the lease is held by another');
+    if (lease !== 'died') this.#epoch = lease.epoch;
+  }
+
+  /** Of a call that is made again until it is answered; 'died' where another process has taken over. */
+  async #surely<T>(call: () => Promise<T>): Promise<T | 'died'> {
+    for (;;) {
+      const outcome = await this.#attempt(call);
+      if (outcome !== 'failed') return outcome;
+    }
+  }
+
+  async #attempt<T>(call: () => Promise<T>): Promise<T | 'failed' | 'died'> {
+    const struck = this.#connection.struck;
+    try {
+      const outcome = await Promise.race([call(), this.#connection.died]);
+      if (outcome === 'died') await this.#takeOver(undefined);
+      return outcome;
+    } catch (error) {
+      assert(
+        error instanceof MailError && struck === undefined && this.#connection.struck !== undefined,
+        error as Error,
+      );
+      return 'failed';
+    }
+  }
+
+  async step(step: Step, number: number): Promise<void> {
+    if (step.t === 'gc') {
+      const collector = step.own ? this.#store : this.#other;
+      await this.#attempt(() => collector.gc(this.#clock.now, Number.POSITIVE_INFINITY));
+    } else {
+      const ops = step.ops.filter((one) => one.t !== 'createMailbox' || !this.#model.isDeleted(one.id));
+      if (ops.length === 0) return;
+      const beside = step.beside ? this.#other.gc(this.#clock.now, Number.POSITIVE_INFINITY) : undefined;
+      await this.#commit(
+        ops.map((one) => this.#forModel(one)),
+        step.named ? `r${number}` : undefined,
+      );
+      await beside;
+    }
+    await this.#check();
+  }
+
+  /** Whether a content without a message is there still is the collector's secret. */
+  #forModel(one: Op): Op {
+    if (one.t !== 'append' || !('ref' in one.content) || this.#numbers.has(one.content.ref)) return one;
+    return { ...one, content: { ref: NO_CONTENT } };
+  }
+
+  #forStore(one: Op): Op {
+    if (one.t !== 'append' || !('ref' in one.content)) return one;
+    return { ...one, content: { ref: this.#numbers.get(one.content.ref) ?? NO_CONTENT } };
+  }
+
+  async #commit(ops: readonly Op[], request: string | undefined): Promise<void> {
+    const call = () =>
+      this.#store.commit(
+        this.id,
+        this.#epoch,
+        ops.map((one) => this.#forStore(one)),
+        request,
+      );
+    let outcome = await this.#attempt(call);
+    // A named one is asked for until there is an answer, by whoever is the owner then.
+    while (request !== undefined && typeof outcome === 'string') outcome = await this.#attempt(call);
+    if (typeof outcome === 'string') {
+      const { modSeq } = (await this.#other.account(this.id))!;
+      if (modSeq === this.#model.modSeq) return;
+      assert.equal(modSeq, this.#model.modSeq + 1);
+    }
+    const expected = this.#model.commit(ops);
+    for (const [i, result] of (expected.results as OpResult[]).entries()) {
+      const one = ops[i]!;
+      if (one.t === 'append' && !('ref' in one.content) && result.ok && result.t === 'append' && !result.duplicate)
+        this.#inputs.set(result.content, one.content);
+    }
+    if (typeof outcome === 'string') return;
+    assert.deepEqual(
+      outcome.results.map((result) => withoutContent(plain(result))),
+      JSON.parse(JSON.stringify(expected.results)).map(withoutContent),
+    );
+    assert.equal(outcome.modSeq, expected.modSeq);
+  }
+
+  async #check(): Promise<void> {
+    const ids = new Set<ContentId>();
+    for (const mailbox of IDS)
+      for (const content of (await this.#other.columns(this.id, mailbox))?.contents ?? []) ids.add(contentId(content));
+    const stored = await this.#other.contents(this.id, [...ids], ['layout', 'messageId']);
+    const byMessageId = new Map([...this.#inputs].map(([number, input]) => [input.messageId, number]));
+    this.#numbers = new Map();
+    for (const [i, id] of [...ids].entries()) {
+      const content = stored[i];
+      assert(content !== undefined, `content ${id} of a message is not there`);
+      const number = byMessageId.get(content.messageId)!;
+      assert.deepEqual(content.layout, this.#inputs.get(number)!.layout);
+      assert(!this.#numbers.has(number), `content ${number} is there twice`);
+      this.#numbers.set(number, id);
+    }
+    const names = new Map([...this.#numbers].map(([number, id]): [number, number] => [id, number]));
+    await same(this.#other, this.#model, this, (content) => names.get(content)!);
+    // What could not be carried out when it was committed is shown when the collector has come round.
+    for (const key of await this.#outbox()) assert(this.#model.outbox().includes(key), `${key} is in the outbox`);
+  }
+
+  async #outbox(): Promise<string[]> {
+    return (await this.#other.outbox('feedback', 100)).map(({ key }) => key).sort();
+  }
+
+  /** The collector comes round some days later. @returns whether the fault came at all */
+  async end(): Promise<boolean> {
+    const { struck } = this.#connection;
+    this.#clock.now += 3 * DAY;
+    while (await this.#other.gc(this.#clock.now, 1000));
+    await this.#check();
+    assert.deepEqual(await this.#outbox(), this.#model.outbox());
+    assert.deepEqual(await this.#other.verify(false), []);
+    const mongo = this.#connect();
+    const all = async (name: string): Promise<string[]> =>
+      (await mongo.collection<{ readonly _id: string }>(name).find({ filter: {} })).map(({ _id }) => _id);
+    assert.equal((await all('contents')).length, this.#numbers.size, 'contents');
+    for (const name of ['dying', 'commits']) assert.deepEqual(await all(name), [], name);
+    const blobs = [...this.#inputs].map(([number, { layout }]) => ({ number, refs: layoutBlobs(layout) }));
+    const live = await this.#other.liveBlobs(blobs.flatMap(({ refs }) => refs));
+    const used = blobs.filter(({ number }) => this.#numbers.has(number)).flatMap(({ refs }) => refs);
+    assert.deepEqual(live, new Set(used));
+    return struck !== undefined || this.#owners > 1;
+  }
+}
+
+/** @returns whether the fault came before the steps were over */
+export async function survives(
+  steps: readonly Step[],
+  quota: number | null,
+  fault: Fault | undefined,
+): Promise<boolean> {
+  const world = new FaultWorld(quota);
+  await world.begin(fault, quota);
+  for (const [number, step] of steps.entries()) await world.step(step, number);
+  return world.end();
+}
