@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AccountId } from '../../core/mail/ids.ts';
 import { bulkAll } from './mail-store-apply.ts';
-import { accountOf, type ContentDoc, type DyingDoc, type MailTables } from './mail-store-schema.ts';
+import { accountOf, type ContentDoc, contentRef, type DyingDoc, type MailTables } from './mail-store-schema.ts';
 import { readUses } from './mail-store-uses.ts';
 import type { BulkOperation, Filter } from './mongo-types.ts';
 
@@ -38,7 +38,7 @@ export async function collectContents(
     await mark(tables, without(unused, gone), name, false);
     await bulkAll(
       tables.contents,
-      gone.map(({ _id }) => ({ deleteOne: { filter: { _id, dying: name } } })),
+      gone.map(({ number }) => ({ deleteOne: { filter: { _id: contentRef(key, number), dying: name } } })),
     );
   }
   // Another collector's, which may not come to its end.
@@ -63,7 +63,8 @@ async function mark(
 ): Promise<void> {
   await bulkAll(
     tables.contents,
-    list.map(({ _id }): BulkOperation<ContentDoc> => {
+    list.map(({ account, number }): BulkOperation<ContentDoc> => {
+      const _id = contentRef(account, number);
       const filter = before === undefined ? { _id } : { _id, dying: before };
       return { updateOne: { filter, update: { $set: { dying } } } };
     }),
@@ -73,7 +74,7 @@ async function mark(
 async function markedOf(tables: MailTables, list: readonly DyingDoc[]): Promise<Set<string>> {
   const marked = new Set<string>();
   for (let at = 0; at < list.length; at += NAMED) {
-    const _id = { $in: list.slice(at, at + NAMED).map((one) => one._id) };
+    const _id = { $in: list.slice(at, at + NAMED).map((one) => contentRef(one.account, one.number)) };
     for (const doc of await tables.contents.find({ filter: { _id, dying: { $ne: false } }, fields: [] }))
       marked.add(doc._id);
   }

@@ -14,16 +14,8 @@ import { applyEffects, deleteAll } from './mail-store-apply.ts';
 import { collectContents } from './mail-store-gc-contents.ts';
 import { sweepMailbox } from './mail-store-gc-sweep.ts';
 import { openEntries, readPicture, spillRef } from './mail-store-picture.ts';
-import {
-  ACCOUNT_TABLES,
-  AFTERLIFE_MS,
-  accountOf,
-  contentRef,
-  type MailTables,
-  NEVER,
-  under,
-} from './mail-store-schema.ts';
-import { strayNumbers } from './mail-store-strays.ts';
+import { ACCOUNT_TABLES, AFTERLIFE_MS, accountOf, type MailTables, NEVER, under } from './mail-store-schema.ts';
+import { handOver, strayNumbers } from './mail-store-strays.ts';
 import { eachOnce } from './mail-store-walk.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Filter, Identified } from './mongo-types.ts';
@@ -135,7 +127,7 @@ export class Collector {
 
   /** Carries out its commits, and hands over contents of commits that never came to their point. */
   async #visit(account: AccountId): Promise<void> {
-    const { accounts, commits, dying } = this.#tables;
+    const { accounts, commits } = this.#tables;
     const now = this.#now;
     const picture = await readPicture(this.#tables, account);
     if (picture === undefined || picture.doc.due > now) return;
@@ -143,8 +135,7 @@ export class Collector {
     const { _id, key, rev, epoch, owner, until, modSeq, applied } = doc;
     await applyEffects(this.#tables, { account, key, now, applied }, effects);
     // One of a commit under way is no harm: it is deleted only when that commit can't come to its point any more.
-    for (const number of await strayNumbers(this.#tables, key, doc.lastContent))
-      await dying.insertOne({ _id: contentRef(key, number), account: key, number, modSeq });
+    await handOver(this.#tables, key, await strayNumbers(this.#tables, key, doc.lastContent));
     const due = owner !== null && until > now - AFTERLIFE_MS ? now + AFTERLIFE_MS : NEVER;
     const { matched } = await accounts.updateOne(
       { _id, key, rev, epoch, until, modSeq },

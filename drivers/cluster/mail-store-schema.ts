@@ -171,7 +171,7 @@ interface OutboxDoc extends Identified, Omit<OutboxItem, 'id'> {
   readonly at: number;
 }
 
-/** A content that may have lost its last message. */
+/** A content that may have lost its last message. Its _id is the content's, or begins with it and a dot. */
 export interface DyingDoc extends Identified {
   readonly account: string;
   readonly number: number;

@@ -178,7 +178,8 @@ async function isUnused(tables: MailTables, doc: Whole['doc'], content: number):
   if (uses?.picture.doc.key !== doc.key || uses.picture.effects.dying.has(content)) return false;
   for (const rows of uses.rows.values()) if (rows.length > 0) return false;
   // Carried out before the picture, so that it is there until the collector has deleted the content.
-  if ((await tables.dying.findOne({ _id }, { fields: [] })) !== undefined) return false;
+  if ((await tables.dying.findOne({ _id: { $gte: _id, $lt: under(_id).$lt } }, { fields: [] })) !== undefined)
+    return false;
   return (await tables.contents.findOne({ _id }, { fields: [] })) !== undefined;
 }
 

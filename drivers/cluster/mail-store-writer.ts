@@ -22,7 +22,7 @@ import {
   requestRef,
 } from './mail-store-schema.ts';
 import { AccountState, Draft, type OpenEntry } from './mail-store-state.ts';
-import { strayNumbers } from './mail-store-strays.ts';
+import { handOver, strayNumbers } from './mail-store-strays.ts';
 import { decodeResult, encodeResult, type NewContent, type ReadyOp } from './mail-store-wire.ts';
 
 export interface Job {
@@ -57,6 +57,10 @@ export class AccountWriter {
   #running: Promise<void> | undefined;
   #state: AccountState | undefined;
   #learned: AccountDoc | undefined;
+  /** Numbers of contents that were or may have been stored without a commit, or stood in the way of one. */
+  readonly #tried = new Set<number>();
+  /** The key of the account that they are of. */
+  #triedKey: string | undefined;
 
   constructor(context: WriterContext, account: AccountId) {
     this.#context = context;
@@ -102,6 +106,7 @@ export class AccountWriter {
         this.#state = undefined;
         for (const job of jobs) job.reject(error);
       }
+      await this.#leave();
     }
     // In the same turn in which the queue was found empty, so that no job is left lying.
     this.#running = undefined;
@@ -119,17 +124,13 @@ export class AccountWriter {
   }
 
   async #group(jobs: readonly Job[]): Promise<void> {
-    /** Numbers of contents that were or may have been stored for this group, or stood in its way. */
-    const tried = new Set<number>();
-    let key: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = this.#state ?? (await this.#load());
       this.#state = state;
-      if (key !== undefined) await this.#reconsider(state, jobs.flatMap(contentsOf), tried, key);
-      key = state.key;
+      await this.#reconsider(state, jobs.flatMap(contentsOf));
       const mine = jobs.filter((job) => job.epoch === state.doc.epoch);
       if (mine.length === 0 && !(await this.#isNewest(state))) continue;
-      const answers = mine.length === 0 ? [] : await this.#attempt(state, mine, tried);
+      const answers = mine.length === 0 ? [] : await this.#attempt(state, mine);
       if (answers === undefined) continue;
       for (const { job, result } of answers) job.resolve(result);
       for (const job of jobs) if (job.epoch !== state.doc.epoch) job.reject(new Fenced({ account: this.#account }));
@@ -138,13 +139,26 @@ export class AccountWriter {
     throw new TemporaryError('storeUnavailable', { account: this.#account, detail: 'the account keeps changing' });
   }
 
+  /** What may be without a message now, for the collector. Where it can't be told, the next commit tells it. */
+  async #leave(): Promise<void> {
+    if (this.#tried.size === 0 || this.#triedKey === undefined) return;
+    try {
+      await handOver(this.#context.tables, this.#triedKey, this.#tried);
+      this.#tried.clear();
+    } catch (error) {
+      if (!(error instanceof TemporaryError)) throw error;
+    }
+  }
+
   /** Before another attempt: the collector may have taken a content that was stored by one that failed. */
-  async #reconsider(state: AccountState, contents: readonly NewContent[], tried: Set<number>, key: string) {
-    // Another account by now.
-    if (state.key !== key) tried.clear();
+  async #reconsider({ key }: AccountState, contents: readonly NewContent[]): Promise<void> {
+    // Under the same id there may be another account by now.
+    const isSame = this.#triedKey === key;
+    if (!isSame) this.#tried.clear();
+    this.#triedKey = key;
     const stored = contents.filter((content) => content.stored);
     const there = new Set<string>();
-    for (let at = 0; at < stored.length && state.key === key; at += NAMED) {
+    for (let at = 0; isSame && at < stored.length; at += NAMED) {
       const refs = stored.slice(at, at + NAMED).map(({ number }) => contentRef(key, number!));
       const docs = await this.#context.tables.contents.find({
         filter: { _id: { $in: refs }, dying: false },
@@ -179,7 +193,7 @@ export class AccountWriter {
   }
 
   /** undefined where the account was changed by someone else: nothing has happened then. */
-  async #attempt(state: AccountState, jobs: readonly Job[], tried: Set<number>): Promise<Answer[] | undefined> {
+  async #attempt(state: AccountState, jobs: readonly Job[]): Promise<Answer[] | undefined> {
     const group = new Draft(state);
     for (const job of jobs) for (const content of contentsOf(job)) if (!content.stored) content.number = undefined;
     const { quotaBytes, quotaMessages } = state.doc;
@@ -187,7 +201,7 @@ export class AccountWriter {
       ...{ key: state.key, now: this.#context.now(), quotaBytes, quotaMessages },
       receipts: await this.#receipts(state, group, jobs),
       contents: new Map(),
-      taken: tried,
+      taken: this.#tried,
       recent: new Map(),
       outboxNumber: this.#context.outboxNumber,
     };
@@ -204,7 +218,7 @@ export class AccountWriter {
     }
     if (effects.length === 0) {
       if (!(await this.#isNewest(state))) return undefined;
-    } else if (!(await this.#write(state, group, attempt, effects, tried))) return undefined;
+    } else if (!(await this.#write(state, group, attempt, effects))) return undefined;
     await this.#claim(state, attempt);
     return answers;
   }
@@ -255,15 +269,9 @@ export class AccountWriter {
   }
 
   /** Stores what the commit point needs, then makes it. False: nothing has happened. */
-  async #write(
-    state: AccountState,
-    group: Draft,
-    attempt: Attempt,
-    effects: readonly Effects[],
-    tried: Set<number>,
-  ): Promise<boolean> {
+  async #write(state: AccountState, group: Draft, attempt: Attempt, effects: readonly Effects[]): Promise<boolean> {
     const { tables } = this.#context;
-    for (const number of tried)
+    for (const number of this.#tried)
       if (!attempt.contents.has(number)) effects[0]!.dying.set(number, state.counters.modSeq + 1);
     const encoded = this.#encode(state, attempt, effects);
     const spilled = encoded.flatMap(({ entry, spilled }) =>
@@ -272,7 +280,7 @@ export class AccountWriter {
       })),
     );
     const [free] = await Promise.all([
-      this.#storeContents(state, attempt, tried),
+      this.#storeContents(state, attempt),
       ...spilled.map((document) => tables.commits.insertOne(document)),
     ]);
     if (!free) return false;
@@ -290,6 +298,7 @@ export class AccountWriter {
       this.#state = undefined;
       return false;
     }
+    this.#tried.clear();
     state.absorb(group, opened);
     await this.#carrier.tidy(state, {
       spilled: spilled.length > 0,
@@ -310,10 +319,10 @@ export class AccountWriter {
   }
 
   /** False where a number was taken by a commit that never came to its point: others must be used. */
-  async #storeContents(state: AccountState, attempt: Attempt, tried: Set<number>): Promise<boolean> {
+  async #storeContents(state: AccountState, attempt: Attempt): Promise<boolean> {
     const fresh = [...attempt.contents].filter(([, content]) => !content.stored);
     if (fresh.length === 0) return true;
-    for (const [number] of fresh) tried.add(number);
+    for (const [number] of fresh) this.#tried.add(number);
     const documents = fresh.map(([number, { doc }]) => ({
       ...{ _id: contentRef(state.key, number), account: state.key, number, ...doc },
     }));
@@ -322,7 +331,7 @@ export class AccountWriter {
     for (const [number, content] of fresh) content.stored = !taken.has(contentRef(state.key, number));
     if (taken.size === 0) return true;
     // All that are in the way at once, however many there are.
-    for (const number of await strayNumbers(tables, state.key, state.counters.lastContent)) tried.add(number);
+    for (const number of await strayNumbers(tables, state.key, state.counters.lastContent)) this.#tried.add(number);
     return false;
   }
 
