@@ -252,7 +252,8 @@ export class Draft {
     const _id = contentRef(this.#state.key, number);
     const found = await this.#state.tables.contents.findOne({ _id }, { fields: ['size', 'dying'] });
     // The collector's mark may be on one that has a message: it will find that out.
-    return found?.dying === false || (await this.#isUsed(number)) ? found?.size : undefined;
+    if (found === undefined) return undefined;
+    return found.dying === false || (await this.#isUsed(number)) ? found.size : undefined;
   }
 
   /** Whether a message has the content. */

@@ -13,6 +13,7 @@ import { type Effects, type Encoded, encodeEntry } from './mail-store-log.ts';
 import { openEffects, readPicture, spillRef } from './mail-store-picture.ts';
 import {
   type AccountDoc,
+  type ContentDoc,
   contentRef,
   deliveryRef,
   type MailTables,
@@ -150,23 +151,28 @@ export class AccountWriter {
     }
   }
 
-  /** Before another attempt: the collector may have taken a content that was stored by one that failed. */
+  /**
+   * Before another attempt: the collector may have taken a content that was stored by one that failed, and an owner that
+   * does not know yet that it was deposed may have stored its own under the number.
+   */
   async #reconsider({ key }: AccountState, contents: readonly NewContent[]): Promise<void> {
     // Under the same id there may be another account by now.
     const isSame = this.#triedKey === key;
     if (!isSame) this.#tried.clear();
     this.#triedKey = key;
     const stored = contents.filter((content) => content.stored);
-    const there = new Set<string>();
+    for (const content of stored) content.stored = false;
     for (let at = 0; isSame && at < stored.length; at += NAMED) {
-      const refs = stored.slice(at, at + NAMED).map(({ number }) => contentRef(key, number!));
-      const docs = await this.#context.tables.contents.find({
-        filter: { _id: { $in: refs }, dying: false },
-        fields: [],
-      });
-      for (const { _id } of docs) there.add(_id);
+      const some = stored.slice(at, at + NAMED);
+      const refs = some.map(({ number }) => contentRef(key, number!));
+      const filter = { _id: { $in: refs }, dying: false as const };
+      const docs = await this.#context.tables.contents.find({ filter, fields: ['number', 'layout', 'origin'] });
+      const byNumber = new Map(docs.map((doc) => [doc.number, doc]));
+      for (const content of some) {
+        const doc = byNumber.get(content.number!);
+        content.stored = doc !== undefined && isSameContent(doc, content.doc);
+      }
     }
-    for (const content of stored) content.stored = there.has(contentRef(key, content.number!));
   }
 
   async #load(): Promise<AccountState> {
@@ -348,6 +354,10 @@ export class AccountWriter {
     }
   }
 }
+
+/** The layout says every byte, from which all else follows. */
+const isSameContent = (a: Pick<ContentDoc, 'layout' | 'origin'>, b: Pick<ContentDoc, 'layout' | 'origin'>): boolean =>
+  a.origin === b.origin && Buffer.compare(a.layout, b.layout) === 0;
 
 const contentsOf = ({ ops }: Job): NewContent[] =>
   ops.flatMap((op) => (op.t === 'append' && !('ref' in op.content) ? [op.content] : []));
