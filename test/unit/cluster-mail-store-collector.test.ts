@@ -248,7 +248,7 @@ test('every message without a content is told, also those of the same number in 
   const a = await world.account();
   await a.do(append());
   await a.do({ t: 'copy', from: INBOX, uids: uids(1), to: JUNK });
-  await world.collect(2);
+  await world.collect(8);
   await world.mongo.collection<{ _id: string }>('contents').deleteMany({});
   const found = await world.other.verify(false);
   assert.deepEqual(
@@ -272,7 +272,11 @@ test('a collector deletes nothing that another one has let live', async () => {
   const [one, two] = [writes(), writes()];
   const collect = (meetings: readonly Meeting[]) =>
     world.process(meetings, { always: true }).gc(START, Number.POSITIVE_INFINITY);
-  const first = collect([['contents.bulk before', one.meet]]);
+  const end = barrier();
+  const first = collect([
+    ['contents.bulk before', one.meet],
+    ['dying.bulk before', end.wait],
+  ]);
   await one.barriers[0].met;
   // It has found the content unused. So does another one.
   let bumps = 0;
@@ -289,9 +293,11 @@ test('a collector deletes nothing that another one has let live', async () => {
   two.barriers[0].open();
   await two.barriers[1].met;
   one.barriers[1].open();
-  await first;
+  await end.met;
   await refer();
   two.barriers[1].open();
   await second;
+  end.open();
+  await first;
   assert.deepEqual(await world.other.verify(false), []);
 });
