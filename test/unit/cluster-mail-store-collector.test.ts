@@ -273,9 +273,10 @@ test('a collector deletes nothing that another one has let live', async () => {
   const collect = (meetings: readonly Meeting[]) =>
     world.process(meetings, { always: true }).gc(START, Number.POSITIVE_INFINITY);
   const end = barrier();
+  let written = 0;
   const first = collect([
     ['contents.bulk before', one.meet],
-    ['dying.bulk before', end.wait],
+    ['contents.bulk after', async () => ++written === 2 && end.wait()],
   ]);
   await one.barriers[0].met;
   // It has found the content unused. So does another one.
