@@ -277,8 +277,11 @@ export class AccountWriter {
   /** Stores what the commit point needs, then makes it. False: nothing has happened. */
   async #write(state: AccountState, group: Draft, attempt: Attempt, effects: readonly Effects[]): Promise<boolean> {
     const { tables } = this.#context;
-    for (const number of this.#tried)
-      if (!attempt.contents.has(number)) effects[0]!.dying.set(number, state.counters.modSeq + 1);
+    for (const number of this.#tried) {
+      if (attempt.contents.has(number)) continue;
+      // In the log for anyone, and among what the owner carries out itself.
+      for (const { dying } of [effects[0]!, group.effects]) dying.set(number, state.counters.modSeq + 1);
+    }
     const encoded = this.#encode(state, attempt, effects);
     const spilled = encoded.flatMap(({ entry, spilled }) =>
       spilled.map((part, i) => ({
