@@ -55,6 +55,12 @@ export async function readPicture(tables: MailTables, account: AccountId): Promi
 /**
  * Reads with ever newer pictures until nothing newer than the picture was met. `read` gives the newest modSeq that it met;
  * `before` is the picture of the attempt that failed.
+ *
+ * It is exact where every document is met that existed at the picture, by its _id or by an index over what only grows
+ * (modSeq), tombstones included: a commit up to the picture was carried out before, or lies over what was read; one behind
+ * it has left its modSeq in each document that it changed, and what it has made that was not met is not missed. Tombstones
+ * are dropped 30 days later only, when no reading is under way that began before. What is looked for by something that a
+ * commit takes away (a content) needs another way: see mail-store-uses.ts.
  */
 export async function steady<T>(
   tables: MailTables,

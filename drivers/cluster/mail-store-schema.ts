@@ -12,7 +12,7 @@ import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 
-export const DAY_MS = 24 * 3600_000;
+const DAY_MS = 24 * 3600_000;
 export const TOMBSTONE_AGE_MS = 30 * DAY_MS;
 export const RECEIPT_AGE_MS = 7 * DAY_MS;
 export const REQUEST_AGE_MS = 3600_000;

@@ -17,7 +17,6 @@ import {
   mailboxOf,
   mailboxRef,
   messageRef,
-  NEVER,
   type Receipt,
   subscriptionRef,
   under,
@@ -65,10 +64,6 @@ export class AccountState {
 
   get key(): string {
     return this.doc.key;
-  }
-
-  due(): number {
-    return this.open.reduce((due, { entry }) => Math.min(due, entry.due), NEVER);
   }
 
   openBytes(): number {

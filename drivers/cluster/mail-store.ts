@@ -5,8 +5,9 @@
  * they are guarded by their modSeq. Readers lay the open part of the log over what those collections hold.
  *
  * What a crash leaves: before the commit point, contents (and parts of a large commit) that nothing refers to, whose
- * numbers the next commits find taken and pass over to the collector; behind it, a log that the next owner, every reader
- * and the collector know how to read. So there is no recovery to wait for. A deposed owner fails at its commit point
+ * numbers the next commits find taken and pass over to the collector, which finds them by itself a day later where there
+ * is no next commit; behind it, a log that the next owner, every reader and the collector know how to read. So there is no
+ * recovery to wait for. A deposed owner fails at its commit point
  * (epoch, modSeq and rev are compared), and what it still carries out is what was committed anyway.
  */
 
@@ -256,6 +257,7 @@ export class ClusterMailStore implements MailStore {
     return readLiveBlobs(this.#tables, refs);
   }
 
+  /** @throws TemporaryError, when it has done what it could, where an account or a mailbox could not be handled */
   gc(now: number, budgetMs: number): Promise<boolean> {
     return this.#collector.run(now, budgetMs);
   }

@@ -32,12 +32,10 @@ interface Place {
 
 /** Where an owner is killed. */
 const PLACES: readonly Place[] = [
-  { of: 'contents.insertMany', number: 15, when: 'before' },
   { of: 'contents.insertMany', number: 20, when: 'after' },
   { of: 'accounts.updateOne', number: 30, when: 'before' },
   { of: 'accounts.updateOne', number: 35, when: 'after' },
   { of: 'messages.bulk', number: 2, when: 'before' },
-  { of: 'messages.bulk', number: 3, when: 'after' },
   { of: 'dying.bulk', number: 1, when: 'after' },
   { of: 'mailboxes.bulk', number: 2, when: 'before' },
 ];

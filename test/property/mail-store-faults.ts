@@ -29,7 +29,7 @@ export interface Fault {
 }
 
 /** The connection of one process. */
-export class FaultyConnection {
+class FaultyConnection {
   readonly #fault: Fault | undefined;
   #moments = 0;
   /** Where the fault came. */

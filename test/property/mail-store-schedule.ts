@@ -1,6 +1,7 @@
 /**
  * Several processes of the cluster's mail store on one server whose every call waits until it is picked, in an order that
- * a seed gives: an owner and the one that takes over from it, collectors whose clock is days ahead, and a reader. The
+ * a seed gives: an owner and the one that takes over from it, collectors whose clock is days ahead and some of whose calls
+ * fail, and a reader. The
  * commits that were acknowledged, put in the order of their modSeqs, are what the model is told; every answer to the
  * reader has to be the account as it was at one of them.
  */
@@ -18,6 +19,7 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 
 /** Turns after which nobody waits for anything that could come. */
 const IDLE_MAX = 1000;
+const MADE = 'made to fail';
 /** After so many picks other processes are the fast ones. */
 const PHASE = 25;
 const COMMITS = 8;
@@ -44,8 +46,12 @@ class Scheduler {
     this.random = numbers(seed);
   }
 
-  gate(process: string): Gate {
-    return () => new Promise((resolve) => void this.#waiting.push({ process, go: resolve }));
+  /** @param failures how many of the calls fail, from 0 to 1 */
+  gate(process: string, failures: number): Gate {
+    return async () => {
+      await new Promise<void>((resolve) => void this.#waiting.push({ process, go: resolve }));
+      if (this.random() < failures) throw new TemporaryError('storeUnavailable', { detail: MADE });
+    };
   }
 
   below(n: number): number {
@@ -128,7 +134,7 @@ class World {
   #newest = 1;
   #names = 0;
   #owners = 2;
-  readonly counts = { commits: 0, fenced: 0, refused: 0, answers: 0, rounds: 0 };
+  readonly counts = { commits: 0, fenced: 0, refused: 0, answers: 0, rounds: 0, failedRounds: 0 };
 
   constructor(seed: number) {
     this.#scheduler = new Scheduler(seed);
@@ -138,8 +144,8 @@ class World {
     return new ClusterMailStore({ mongo: this.#connect(gate), now: () => this.#clock.now });
   }
 
-  #process(name: string): ClusterMailStore {
-    return this.#open(this.#scheduler.gate(name));
+  #process(name: string, failures = 0): ClusterMailStore {
+    return this.#open(this.#scheduler.gate(name, failures));
   }
 
   async run(): Promise<void> {
@@ -239,11 +245,16 @@ class World {
   readonly #duplicates: { readonly key: string; readonly result: OpResult }[] = [];
 
   async #collect(name: string): Promise<void> {
-    const store = this.#process(name);
+    const store = this.#process(name, 0.02);
     while (this.#owners > 0) {
-      // Its clock is so far ahead that it takes everything under way for left behind.
-      await store.gc(this.#clock.now + 3 * DAY, Number.POSITIVE_INFINITY);
-      this.counts.rounds++;
+      try {
+        // Its clock is so far ahead that it takes everything under way for left behind.
+        await store.gc(this.#clock.now + 3 * DAY, Number.POSITIVE_INFINITY);
+        this.counts.rounds++;
+      } catch (error) {
+        if (!(error instanceof TemporaryError) || !String(error.facts.detail).endsWith(MADE)) throw error;
+        this.counts.failedRounds++;
+      }
     }
   }
 

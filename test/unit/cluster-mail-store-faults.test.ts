@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { type Fault, faultSteps, survives } from '../property/mail-store-faults.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-const RUNS = Number(process.env.RUNS ?? 5);
+const RUNS = Number(process.env.RUNS ?? 4);
 
 for (const kind of ['fails', 'dies'] as const) {
   test(`whatever call ${kind}, each commit is there once or not at all, and nothing is left behind`, async (t) => {
