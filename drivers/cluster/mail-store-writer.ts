@@ -38,6 +38,8 @@ export interface Job {
 const GROUP_JOBS = 64;
 const GROUP_BYTES = 8 * 1024 * 1024;
 const ATTEMPTS = 6;
+/** Far less than a blob is kept for that nothing refers to. */
+const HELD_UP_MS = 3600_000;
 /** Documents asked for by name in one request. */
 const NAMED = 500;
 
@@ -125,10 +127,11 @@ export class AccountWriter {
   }
 
   async #group(jobs: readonly Job[]): Promise<void> {
+    const begun = Date.now();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = this.#state ?? (await this.#load());
       this.#state = state;
-      await this.#reconsider(state, jobs.flatMap(contentsOf));
+      await this.#reconsider(state, jobs.flatMap(contentsOf), begun);
       const mine = jobs.filter((job) => job.epoch === state.doc.epoch);
       if (mine.length === 0 && !(await this.#isNewest(state))) continue;
       const answers = mine.length === 0 ? [] : await this.#attempt(state, mine);
@@ -137,25 +140,30 @@ export class AccountWriter {
       for (const job of jobs) if (job.epoch !== state.doc.epoch) job.reject(new Fenced({ account: this.#account }));
       return;
     }
-    throw new TemporaryError('storeUnavailable', { account: this.#account, detail: 'the account keeps changing' });
+    throw this.#unavailable('the account keeps changing');
+  }
+
+  #unavailable(detail: string): TemporaryError {
+    return new TemporaryError('storeUnavailable', { account: this.#account, detail });
   }
 
   /** What may be without a message now, for the collector. Where it can't be told, the next commit tells it. */
   async #leave(): Promise<void> {
     if (this.#tried.size === 0 || this.#triedKey === undefined) return;
-    try {
-      await handOver(this.#context.tables, this.#triedKey, this.#tried);
-      this.#tried.clear();
-    } catch (error) {
-      if (!(error instanceof TemporaryError)) throw error;
-    }
+    const key = this.#triedKey;
+    await handOver(this.#context.tables, key, this.#tried).then(
+      () => this.#tried.clear(),
+      // They are kept.
+      () => {},
+    );
   }
 
   /**
    * Before another attempt: the collector may have taken a content that was stored by one that failed, and an owner that
-   * does not know yet that it was deposed may have stored its own under the number.
+   * does not know yet that it was deposed may have stored its own under the number. It is stored again then; unless so
+   * much time has passed that its blobs, which nothing has referred to meanwhile, may be gone too.
    */
-  async #reconsider({ key }: AccountState, contents: readonly NewContent[]): Promise<void> {
+  async #reconsider({ key }: AccountState, contents: readonly NewContent[], begun: number): Promise<void> {
     // Under the same id there may be another account by now.
     const isSame = this.#triedKey === key;
     if (!isSame) this.#tried.clear();
@@ -171,6 +179,8 @@ export class AccountWriter {
       for (const content of some) {
         const doc = byNumber.get(content.number!);
         content.stored = doc !== undefined && isSameContent(doc, content.doc);
+        if (!content.stored && Math.abs(Date.now() - begun) > HELD_UP_MS)
+          throw this.#unavailable('the commit was held up');
       }
     }
   }
@@ -237,7 +247,9 @@ export class AccountWriter {
       const piece = (n: number) => knownReceipt(draft, attempt, pieceRef(id, n));
       for (let n = 0; n < (piece(0)?.pieces ?? 0); n++) {
         const receipt = piece(n) ?? (await this.#context.tables.receipts.findOne({ _id: pieceRef(id, n) }));
-        pieces.push(receipt!.result!);
+        // Just being carried out, or just being forgotten.
+        if (receipt?.result === undefined) throw this.#unavailable('a result is known in part');
+        pieces.push(receipt.result);
       }
       if (pieces.length > 0) return decodeResult(pieces);
     }

@@ -302,3 +302,17 @@ test('a collector deletes nothing that another one has let live', async () => {
   await first;
   assert.deepEqual(await world.other.verify(false), []);
 });
+
+test('a message is made of a content that has one, also while the collector has its mark on it', async () => {
+  const world = new Moments();
+  const a = await world.account();
+  const { content } = await a.do(append());
+  await a.commit(expunge(), atOnce('expunged'));
+  let writes = 0;
+  const refer = () => a.do(append({ content: { ref: content } }));
+  const collector = world.process([['contents.bulk before', async () => ++writes <= 2 && refer()]], { always: true });
+  await collector.gc(START, Number.POSITIVE_INFINITY);
+  assert.equal(writes, 2);
+  assert.equal((await a.uids()).length, 2);
+  assert.deepEqual(await world.other.verify(false), []);
+});

@@ -128,6 +128,24 @@ test('an owner that stood still for days before its commit point keeps its mail,
   assert.deepEqual(await world.other.verify(false), []);
 });
 
+test('what was held up for days and has lost its content is not committed, since its blobs may be gone', async (t) => {
+  const world = new Moments();
+  const a = await world.account();
+  const { now } = Date;
+  a.store = world.process([
+    [
+      POINT,
+      async () => {
+        await world.collect(3);
+        t.mock.method(Date, 'now', () => now() + 3 * DAY);
+      },
+    ],
+  ]);
+  await assert.rejects(a.commit(stray()), TemporaryError);
+  assert.deepEqual(await a.uids(), []);
+  await nothingIsLeft(world, 3);
+});
+
 test("a content is not taken for one's own when another owner has stored its own under the number", async () => {
   const world = new Moments();
   const a = await world.account();
