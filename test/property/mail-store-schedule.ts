@@ -1,16 +1,22 @@
 /**
  * Several processes of the cluster's mail store on one server whose every call waits until it is picked, in an order that
- * a seed gives: an owner and the one that takes over from it, collectors whose clock is days ahead and some of whose calls
- * fail, and a reader. The
- * commits that were acknowledged, put in the order of their modSeqs, are what the model is told; every answer to the
- * reader has to be the account as it was at one of them.
+ * a seed gives: an owner and the one that takes over from it, collectors whose clock is days ahead, and a reader; some of
+ * the owners' and the collectors' calls fail. The commits that were acknowledged, and those of the unanswered ones that
+ * left their mark, put in the order of their modSeqs, are what the model is told; every answer to the reader has to be the
+ * account as it was at one of them.
  */
 
 import assert from 'node:assert/strict';
 import { Fenced, TemporaryError } from '../../core/mail/errors.ts';
 import { accountId, type ContentId, contentId, type MailboxId, modSeq } from '../../core/mail/ids.ts';
-import type { ContentInput, Op, OpResult } from '../../core/ports/mail-store.ts';
+import type { ContentInput, Lease, Op, OpResult } from '../../core/ports/mail-store.ts';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
+import {
+  type AccountDoc,
+  deliveryRef,
+  type MessageDoc,
+  type ReceiptDoc,
+} from '../../drivers/cluster/mail-store-schema.ts';
 import { append, contentInput, DAY, INBOX, JUNK, START, uids } from '../contract/mail-store-fixtures.ts';
 import { type Gate, MemoryMongo } from '../support/memory-mongo.ts';
 import { Oracle } from './mail-store-oracle.ts';
@@ -92,9 +98,14 @@ class Scheduler {
   }
 }
 
-interface Acknowledged {
+type Mark = { readonly name: string; readonly modSeq: number };
+
+interface Made {
   readonly ops: readonly Op[];
-  readonly results: readonly OpResult[];
+  /** Where they were answered. */
+  readonly results?: readonly OpResult[];
+  /** Of the first operation, if it is an append that took place. */
+  readonly content: ContentId | undefined;
 }
 
 /** What the account was at one modSeq. */
@@ -125,16 +136,19 @@ class World {
   readonly #scheduler: Scheduler;
   readonly #clock = { now: START };
   readonly #oracle = new Oracle(this.#id, null);
-  readonly #acknowledged = new Map<number, Acknowledged>();
-  readonly #first = new Map<string, OpResult>();
+  /** By modSeq. */
+  readonly #made = new Map<number, Made>();
+  /** Those that were made, and those that were not. */
+  readonly #unanswered: (readonly Op[])[] = [];
   readonly #answers: Answer[] = [];
   /** Contents by the store's numbers. */
   readonly #inputs = new Map<ContentId, ContentInput>();
   readonly #messageIds: string[] = [];
+  readonly #duplicates: { readonly key: string; readonly content: ContentId }[] = [];
   #newest = 1;
   #names = 0;
   #owners = 2;
-  readonly counts = { commits: 0, fenced: 0, refused: 0, answers: 0, rounds: 0, failedRounds: 0 };
+  readonly counts = { commits: 0, fenced: 0, unanswered: 0, unansweredMade: 0, answers: 0, rounds: 0, failedRounds: 0 };
 
   constructor(seed: number) {
     this.#scheduler = new Scheduler(seed);
@@ -174,24 +188,30 @@ class World {
   async #own(name: string, before: Promise<void> | undefined, half: () => void): Promise<void> {
     await before;
     this.#clock.now += 1000;
-    const store = this.#process(name);
-    const lease = (await store.lease(this.#id, name, 500))!;
+    const store = this.#process(name, 0.004);
+    let lease: Lease | undefined;
+    while (lease === undefined)
+      lease = await store.lease(this.#id, name, 500).catch((error) => {
+        if (!(error instanceof TemporaryError)) throw error;
+        return undefined;
+      });
+    const { epoch } = lease;
     let made = 0;
     const write = async (): Promise<void> => {
       while (made < COMMITS * 2) {
         if (++made === COMMITS) half();
         const ops = this.#ops();
         try {
-          const { results, modSeq: at } = await store.commit(this.#id, lease.epoch, ops);
+          const { results, modSeq: at } = await store.commit(this.#id, epoch, ops);
           this.#acknowledge(ops, results, at);
         } catch (error) {
           if (error instanceof Fenced) {
             this.counts.fenced++;
             return;
           }
-          // Others have changed the account again and again: nothing has happened.
           if (!(error instanceof TemporaryError)) throw error;
-          this.counts.refused++;
+          this.#unanswered.push(ops);
+          this.counts.unanswered++;
         }
       }
     };
@@ -229,20 +249,17 @@ class World {
     const [op, result] = [ops[0]!, results[0]!];
     if (op.t === 'append' && op.dedupe !== undefined && result.ok && result.t === 'append') {
       if (result.duplicate) {
-        // The first one may not be acknowledged yet: looked at in the end.
-        this.#duplicates.push({ key: op.dedupe, result });
+        this.#duplicates.push({ key: op.dedupe, content: result.content });
         return;
       }
-      assert(!this.#first.has(op.dedupe), `${op.dedupe} was delivered twice`);
-      this.#first.set(op.dedupe, result);
+      assert(!this.#messageIds.includes(op.dedupe), `${op.dedupe} was delivered twice`);
       this.#inputs.set(result.content, op.content as ContentInput);
       this.#messageIds.push(op.dedupe);
     }
-    assert(!this.#acknowledged.has(at), `two commits have the modSeq ${at}`);
-    this.#acknowledged.set(at, { ops, results });
+    assert(!this.#made.has(at), `two commits have the modSeq ${at}`);
+    this.#made.set(at, { ops, results, content: result.ok && result.t === 'append' ? result.content : undefined });
     this.counts.commits++;
   }
-  readonly #duplicates: { readonly key: string; readonly result: OpResult }[] = [];
 
   async #collect(name: string): Promise<void> {
     const store = this.#process(name, 0.02);
@@ -309,8 +326,7 @@ class World {
   }
 
   async #judge(still: ClusterMailStore): Promise<void> {
-    for (const { key, result } of this.#duplicates)
-      assert.deepEqual({ ...result, duplicate: false }, { ...this.#first.get(key)! });
+    await this.#settle(still);
     const snapshots = this.#replay();
     assert.equal((await still.account(this.#id))!.modSeq, this.#oracle.model.modSeq);
     this.counts.answers = this.#answers.length;
@@ -323,23 +339,56 @@ class World {
     await this.#oracle.nothingIsLeft(still, this.#connect(), this.#clock.now);
   }
 
+  /** Finds out by what they have left which of the unanswered commits were made. */
+  async #settle(still: ClusterMailStore): Promise<void> {
+    while (await still.gc(this.#clock.now + 3 * DAY, 1000));
+    const mongo = this.#connect();
+    const all = <T>(name: string) => mongo.collection<T & { readonly _id: string }>(name).find({ filter: {} });
+    const [{ key }] = (await all<AccountDoc>('accounts')) as [AccountDoc];
+    const rows = await all<MessageDoc>('messages');
+    const marks = (await all<{ readonly name: string; readonly modSeq: number }>('subscriptions')) as Mark[];
+    const receipts = new Map((await all<ReceiptDoc>('receipts')).map((one) => [one._id, one as ReceiptDoc]));
+    const receiptOf = (name: string): ReceiptDoc | undefined => receipts.get(deliveryRef(key, name));
+    for (const { key: name, content } of this.#duplicates) assert.equal(receiptOf(name)!.content, content);
+    for (const ops of this.#unanswered) {
+      const [op, mark] = ops as readonly [Op, Op?];
+      let at: number | undefined;
+      let content: ContentId | undefined;
+      if (mark?.t === 'subscribe') {
+        at = marks.find(({ name }) => name === mark.name)?.modSeq;
+        content = rows.find(({ created }) => created === at)?.content as ContentId | undefined;
+      } else if (op.t === 'append') {
+        const receipt = receiptOf(op.dedupe!);
+        content = receipt?.content as ContentId | undefined;
+        const [stored] = content === undefined ? [] : await still.contents(this.#id, [content], ['layout']);
+        const { layout } = op.content as ContentInput;
+        // Another one under the same name may have been the first; where the content is gone, none is shown.
+        if (stored === undefined || isSame(stored.layout, layout)) at = receipt?.modSeq;
+      }
+      if (at === undefined || (mark === undefined && this.#made.has(at))) continue;
+      assert(!this.#made.has(at), `two commits have the modSeq ${at}`);
+      this.#made.set(at, { ops, content });
+      this.counts.unansweredMade++;
+    }
+  }
+
   #replay(): Map<number, Snapshot> {
     const { model } = this.#oracle;
     /** The model's numbers. */
     const numbers = new Map<ContentId, ContentId>();
     const snapshots = new Map([[1, this.#snapshot()]]);
-    for (const [at, { ops, results }] of [...this.#acknowledged].sort(([a], [b]) => a - b)) {
+    for (const [at, { ops, results, content }] of [...this.#made].sort(([a], [b]) => a - b)) {
       const told = ops.map((one): Op => {
         if (one.t !== 'append' || !('ref' in one.content)) return one;
         const ref = numbers.get(one.content.ref) ?? NO_CONTENT;
         // It may have been collected, if it had no message.
-        const isGone = !results[0]!.ok && !model.used().has(ref);
+        const isGone = content === undefined && !model.used().has(ref);
         return { ...one, content: { ref: isGone ? NO_CONTENT : ref } };
       });
       assert.equal(this.#oracle.commit(told, results), at);
-      const [first] = results;
-      if (first!.ok && first!.t === 'append' && !('ref' in (ops[0] as Extract<Op, { t: 'append' }>).content))
-        numbers.set(first!.content, contentId(this.#oracle.inputs.size));
+      const [first] = ops;
+      if (first!.t === 'append' && !('ref' in first!.content))
+        numbers.set(content!, contentId(this.#oracle.inputs.size));
       snapshots.set(at, this.#snapshot());
     }
     return snapshots;
