@@ -6,7 +6,7 @@ import { TemporaryError } from '../../core/mail/errors.ts';
 import { type AccountId, modSeq } from '../../core/mail/ids.ts';
 import type { Op } from '../../core/ports/mail-store.ts';
 import type { AccountDoc, CommitDoc, SweepDoc } from '../../drivers/cluster/mail-store-schema.ts';
-import { append, INBOX, JUNK, START, type TestAccount, uidRange, uids } from '../contract/mail-store-fixtures.ts';
+import { append, DAY, INBOX, JUNK, START, type TestAccount, uidRange, uids } from '../contract/mail-store-fixtures.ts';
 import { barrier, type Meeting, Moments } from '../property/mail-store-moments.ts';
 
 const expunge = (list: Uint32Array | null = null): Op => ({
@@ -314,5 +314,79 @@ test('a message is made of a content that has one, also while the collector has 
   await collector.gc(START, Number.POSITIVE_INFINITY);
   assert.equal(writes, 2);
   assert.equal((await a.uids()).length, 2);
+  assert.deepEqual(await world.other.verify(false), []);
+});
+
+test('a commit does not refer to a content that is deleted before its point', async () => {
+  const world = new Moments();
+  const a = await world.account();
+  const { content } = await a.do(append());
+  await a.commit(expunge(), atOnce('expunged'));
+  const { wait, open, met } = barrier();
+  const owner = world.process([['accounts.updateOne before', wait]]);
+  let referred: ReturnType<typeof owner.commit> | undefined;
+  const collector = world.process([
+    [
+      // The account was visited before.
+      'dying.find before',
+      () => {
+        referred = owner.commit(a.id, a.epoch, [append({ content: { ref: content } })]);
+        return met;
+      },
+    ],
+  ]);
+  await collector.gc(START, Number.POSITIVE_INFINITY);
+  open();
+  assert.deepEqual((await referred!).results, [{ ok: false, why: 'noSuchContent' }]);
+  assert.deepEqual(await world.other.verify(false), []);
+});
+
+test('a large commit does not lose its parts between the look of the collector and its point', async () => {
+  const world = new Moments();
+  const a = await world.account();
+  const names = ['p', 'q'].map((letter) => letter.repeat(20_000));
+  const [point, dead] = [barrier(), barrier()];
+  const owner = world.process([
+    ['accounts.updateOne before', point.wait],
+    ['subscriptions.bulk before', dead.wait],
+  ]);
+  let committed: Promise<unknown> | undefined;
+  const collector = world.process([
+    [
+      // The account was visited before.
+      'sweeps.find before',
+      () => {
+        const ops = names.map((name): Op => ({ t: 'subscribe', name, subscribed: true }));
+        committed = owner.commit(a.id, a.epoch, ops);
+        return point.met;
+      },
+    ],
+  ]);
+  await collector.gc(START + 3 * DAY, Number.POSITIVE_INFINITY);
+  point.open();
+  await committed;
+  assert.deepEqual(await world.other.subscriptions(a.id), names);
+});
+
+test('a collector that stood still does not delete what got the number of what it wanted to delete', async () => {
+  const world = new Moments();
+  const a = await world.account();
+  const dead = barrier();
+  void world.process([['accounts.updateOne before', dead.wait]]).commit(a.id, a.epoch, [append()]);
+  await dead.met;
+  const last = barrier();
+  let writes = 0;
+  const late = world.process([['contents.bulk before', async () => ++writes === 2 && last.wait()]], { always: true });
+  const collected = late.gc(START + 3 * DAY, Number.POSITIVE_INFINITY);
+  await last.met;
+  await world.collect(3);
+  assert.deepEqual(await world.all('contents'), []);
+  const { content } = await a.do(append());
+  last.open();
+  await collected;
+  assert.deepEqual(
+    (await world.all('contents')).map(({ number }) => number),
+    [content],
+  );
   assert.deepEqual(await world.other.verify(false), []);
 });

@@ -76,6 +76,19 @@ test('what a process left that died before its commit point is found, though nob
   await nothingIsLeft(world, 3);
 });
 
+test('also when the account had been left alone before', async () => {
+  const world = new Moments();
+  const a = await world.account();
+  world.clock.now += 8 * DAY;
+  await world.collect();
+  const { wait, met } = barrier();
+  const dead = world.process([[POINT, wait]]);
+  const { epoch } = (await dead.lease(a.id, 'owner', 1000))!;
+  void dead.commit(a.id, epoch, [stray()]);
+  await met;
+  await nothingIsLeft(world, 3);
+});
+
 test('also one that had its lease for days when it died', async () => {
   const world = new Moments();
   const a = await world.account();
