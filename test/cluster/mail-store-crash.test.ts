@@ -32,12 +32,14 @@ interface Place {
 
 /** Where an owner is killed. */
 const PLACES: readonly Place[] = [
+  { of: 'contents.insertMany', number: 15, when: 'before' },
   { of: 'contents.insertMany', number: 20, when: 'after' },
   { of: 'accounts.updateOne', number: 30, when: 'before' },
+  { of: 'messages.bulk', number: 4, when: 'after' },
   { of: 'accounts.updateOne', number: 35, when: 'after' },
   { of: 'messages.bulk', number: 2, when: 'before' },
-  { of: 'dying.bulk', number: 1, when: 'after' },
-  { of: 'mailboxes.bulk', number: 2, when: 'before' },
+  { of: 'dying.bulk', number: 2, when: 'after' },
+  { of: 'mailboxes.bulk', number: 3, when: 'before' },
 ];
 
 /** Where an owner stands still while it is deposed: before, at and behind its commit point. */
