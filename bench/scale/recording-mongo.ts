@@ -40,6 +40,7 @@ class GridCollection {
 }
 
 export class RecordingMongo extends MemoryMongo {
+  readonly #collections = new Map<string, MemoryCollection>();
   readonly #indexes = new Map<string, IndexFields[]>();
   readonly #grid = new Map<string, GridCollection>();
   override readonly db = {
@@ -52,8 +53,10 @@ export class RecordingMongo extends MemoryMongo {
   }
 
   override collection(name: string): MemoryCollection {
+    const known = this.#collections.get(name);
+    if (known !== undefined) return known;
     const found = super.collection(name);
-    if (this.#indexes.has(name)) return found;
+    this.#collections.set(name, found);
     // Every collection has this one.
     const indexes: IndexFields[] = [['_id']];
     this.#indexes.set(name, indexes);
