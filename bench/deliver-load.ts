@@ -8,6 +8,7 @@ import { SmtpClient } from './smtp-client.ts';
 import type { Login, System } from './system.ts';
 
 const POLL_MS = 10;
+const POLL_MS_MAX = 2_000;
 /** A system that takes longer than this to deliver what it accepted is measured by what it has delivered. */
 const DRAIN_MS_MAX = 40_000;
 
@@ -41,28 +42,35 @@ export async function sendFor(
 export class Watch {
   readonly #system: System;
   readonly #clients: readonly ImapClient[];
+  readonly #drainMsMax: number;
   #before = 0;
 
-  private constructor(system: System, clients: readonly ImapClient[]) {
+  private constructor(system: System, clients: readonly ImapClient[], drainMsMax: number) {
     this.#system = system;
     this.#clients = clients;
+    this.#drainMsMax = drainMsMax;
   }
 
-  static async on(system: System, users: readonly Login[]): Promise<Watch> {
+  static async on(system: System, users: readonly Login[], drainMsMax = DRAIN_MS_MAX): Promise<Watch> {
     const clients = await Promise.all(users.map((user) => ImapClient.open(system.ports.imap!, user)));
-    const watch = new Watch(system, clients);
+    const watch = new Watch(system, clients, drainMsMax);
     watch.#before = await watch.#count();
     return watch;
   }
 
   /** Resolves when so many more messages are visible than at the beginning; with how many there are. */
   async until(count: number): Promise<number> {
-    const end = performance.now() + DRAIN_MS_MAX;
-    let seen = (await this.#count()) - this.#before;
-    while (seen < count && performance.now() < end) {
-      // Far from the end, looking often would only take time from what is waited for.
-      await pause(Math.max(POLL_MS, Math.min(500, (count - seen) / 4)));
+    const begun = performance.now();
+    let before = { at: begun, seen: (await this.#count()) - this.#before };
+    let { seen } = before;
+    for (let pauseMs = POLL_MS; seen < count && before.at < begun + this.#drainMsMax; ) {
+      await pause(pauseMs);
       seen = (await this.#count()) - this.#before;
+      const at = performance.now();
+      // Half of what it will still take: looking more often would only take time from what is waited for.
+      const leftMs = ((count - seen) * (at - before.at)) / Math.max(1, seen - before.seen);
+      pauseMs = Math.min(POLL_MS_MAX, Math.max(POLL_MS, leftMs / 2));
+      before = { at, seen };
     }
     return seen;
   }

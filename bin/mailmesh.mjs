@@ -84,7 +84,7 @@ function stopWithParent() {
 
 /** Before the first start: see bin/warm.ts. */
 function warmUp(node) {
-  if (process.argv[2] !== 'start' || process.channel !== undefined || existsSync(CACHE)) return;
+  if (process.argv[2] !== 'start' || process.channel !== undefined || existsSync(join(CACHE, 'warm'))) return;
   console.error('Preparing the first start …');
   spawnSync(node, [here, '--run', join(root, 'bin', 'warm.ts')], { stdio: 'ignore', timeout: WARM_MS_MAX });
 }

@@ -4,7 +4,7 @@
  * threads load the compiler that strips the types.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +22,9 @@ try {
   await import('./commands/start.ts');
   await node.stop();
   flushCompileCache();
+  // Tells the door that this need not be done again: other commands put a part of the code there.
+  const cache = process.env.NODE_COMPILE_CACHE;
+  if (cache !== undefined) await writeFile(join(cache, 'warm'), '');
 } finally {
   await rm(dataDir, { recursive: true, force: true });
 }

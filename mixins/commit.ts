@@ -12,6 +12,7 @@ import { base32 } from '../core/mail/ids.ts';
 import type { Op } from '../core/ports/mail-store.ts';
 import { contextOf } from './context.ts';
 import { call, type Params, type Result } from './contracts.ts';
+import { unpackCommit } from './packed-commit.ts';
 
 /** One node's answer is waited for so long: a message that NATS lost is found out by that. */
 const ATTEMPT_MS = 6_000;
@@ -37,15 +38,16 @@ function isPassing(error: unknown): boolean {
 
 export async function commit(
   broker: ServiceBroker,
-  params: Omit<Params<'mailbox.commit'>, 'request'>,
+  params: Omit<Params<'mailbox.commit'>, 'request' | 'packed'>,
 ): Promise<Result<'mailbox.commit'>> {
   if (!contextOf(broker).mesh.isShared) return call(broker, 'mailbox.commit', params);
-  const named = params.ops.every(isRepeatable) ? params : { ...params, request: base32(randomBytes(20)) };
+  const request = params.ops.every(isRepeatable) ? {} : { request: base32(randomBytes(20)) };
+  const named = { ...params, ...request, packed: true };
   const deadline = performance.now() + DEADLINE_MS;
   for (let pause = PAUSE_MS; ; pause = Math.min(PAUSE_MS_MAX, pause * 2)) {
     const timeoutMs = Math.max(1, Math.min(ATTEMPT_MS, Math.ceil(deadline - performance.now())));
     try {
-      return await call(broker, 'mailbox.commit', named, { timeoutMs });
+      return unpackCommit(await call(broker, 'mailbox.commit', named, { timeoutMs }));
     } catch (error) {
       if (!isPassing(error)) throw error;
       if (performance.now() + pause >= deadline) throw unavailable(error);

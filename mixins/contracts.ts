@@ -93,6 +93,8 @@ interface Contracts {
       label?: { mailbox: MailboxId; uids: Uint32Array; label: 'spam' | 'ham' | 'withdrawn' };
       /** Names the commit, so that asking for it again changes nothing; set by `commit()` in mixins/commit.ts alone. */
       request?: string;
+      /** Whoever asks reads an answer of `packCommit` in mixins/packed-commit.ts, which another node's is then. */
+      packed?: boolean;
     };
     result: CommitResult;
   };

@@ -1,16 +1,17 @@
 /**
- * What nodes send each other, on its way out and in: large packets are compressed, because NATS takes at most 1 MB; what
- * comes in and is not ours (garbage, too large, of another version) is dropped and counted, whatever it is. Packets of
- * ours are JSON objects, so their first byte tells which they are. Of two nodes that go by one name the younger one ends.
+ * What nodes send each other, on its way out and in: large packets are compressed, and put together where they came in
+ * pieces; what comes in and is not ours (garbage, too large, of another version) is dropped and counted, whatever it is.
+ * Packets of ours are JSON objects, so their first byte tells which they are. An answer that cannot be sent becomes an
+ * error that can, and one that does not come ends its request. Of two nodes that go by one name the younger one ends.
  */
 
 import { deflate, inflate } from 'node:zlib';
-import type { Middleware, ServiceBroker } from 'moleculer';
+import { type Context, Errors, type Middleware, type ServiceBroker } from 'moleculer';
+import { asMailError, TemporaryError } from '../core/mail/errors.ts';
 import { contextOf } from './context.ts';
+import { INCOMPLETE_MS, isPiece, PACKET_BYTES_MAX, PieceCollector } from './packet-pieces.ts';
 
 const COMPRESSED_FROM_BYTES = 32 * 1024;
-/** Nothing that a node sends comes near it; beyond, decompressing would be an attack. */
-const PACKET_BYTES_MAX = 64 * 1024 * 1024;
 const OBJECT = '{'.charCodeAt(0);
 const DEFLATED = 1;
 
@@ -22,12 +23,26 @@ interface Info {
 interface Registry {
   readonly discoverer: { sendLocalNodeInfo(): Promise<void> };
 }
+interface Answer {
+  readonly id: string;
+  readonly success: boolean;
+}
+interface Outgoing {
+  readonly type: string;
+  readonly target: string | null;
+  readonly payload: Answer;
+}
+type Ask = (ctx: Context) => Promise<unknown>;
+type Publish = (packet: Outgoing) => Promise<void>;
 type Handle = (command: string, packet: { readonly payload?: Info }) => unknown;
 type Send = (topic: string, data: Buffer, meta: unknown) => Promise<void>;
 type Receive = (command: string, data: Buffer, more: unknown) => unknown;
 
 const compress = (data: Buffer): Promise<Buffer> =>
   new Promise((resolve, reject) => {
+    // No other node would unpack it.
+    if (data.length > PACKET_BYTES_MAX)
+      throw new TemporaryError('storeUnavailable', { detail: `a packet of ${data.length} bytes is too large` });
     deflate(data, { level: 1 }, (error, packed) => {
       if (error !== null) reject(error);
       else resolve(Buffer.concat([Buffer.of(DEFLATED), packed]));
@@ -45,6 +60,17 @@ const decompress = (data: Buffer): Promise<Buffer> =>
 export function packets(): Middleware {
   let dropped = (_command: string, _why: string): void => undefined;
   const tell = (command: string, error: unknown): void => dropped(command, (error as Error).message);
+  const pieces = new PieceCollector((command, why) => dropped(command, why));
+  let timer: NodeJS.Timeout | undefined;
+  /** While something is incomplete, what stays so is looked for. */
+  const watch = (): void => {
+    if (pieces.size === 0 || timer !== undefined) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      pieces.expire(performance.now());
+      watch();
+    }, INCOMPLETE_MS).unref();
+  };
   return {
     name: 'Packets',
     created(broker: ServiceBroker) {
@@ -57,6 +83,48 @@ export function packets(): Middleware {
       broker.localBus.on('$transit.error', ({ error, type }: { error: Error; type: string }) => {
         if (type === 'failedProcessingPacket') tell('packet', error);
       });
+    },
+    stopped() {
+      clearTimeout(timer);
+    },
+    /**
+     * The broker's own time limit lies outside of what keeps account of requests: there, one whose answer was lost would be
+     * under way for ever, and every stop wait for it.
+     */
+    remoteAction(next: Ask): Ask {
+      return (ctx) => {
+        const timeoutMs = ctx.options.timeout ?? 0;
+        if (timeoutMs <= 0) return next(ctx);
+        return new Promise((resolve, reject) => {
+          const late = setTimeout(() => {
+            const { action, nodeID } = ctx;
+            reject(new Errors.RequestTimeoutError({ action: action!.name, nodeID: nodeID! }));
+          }, timeoutMs);
+          next(ctx)
+            .then(resolve, reject)
+            .finally(() => clearTimeout(late));
+        });
+      };
+    },
+    transitPublish(this: { readonly broker: ServiceBroker }, next: Publish): Publish {
+      const { broker } = this;
+      return async (packet) => {
+        try {
+          // Also what a serializer throws that cannot hold it.
+          await next(packet);
+        } catch (error) {
+          const { type, target, payload } = packet;
+          if (type !== 'RES' || !payload.success) throw error;
+          // The broker would tell nobody, and the other node wait until its time is up.
+          const { id } = payload;
+          const { facts, message } = asMailError(error);
+          const detail = facts.detail ?? message;
+          contextOf(broker).log.warn({ command: type, node: target, detail }, 'packet.unsent');
+          const unsent = new TemporaryError('storeUnavailable', { ...facts, detail });
+          const plain = broker.errorRegenerator!.extractPlainError(unsent, {} as never);
+          await next({ type, target, payload: { id, meta: {}, success: false, data: null, error: plain } as Answer });
+        }
+      };
     },
     transitMessageHandler(this: { readonly broker: ServiceBroker }, next: Handle): Handle {
       const { broker } = this;
@@ -88,7 +156,14 @@ export function packets(): Middleware {
           return tell(command, error);
         }
       };
-      return (command, data, more) => {
+      return (command, received, more) => {
+        let data = received;
+        if (isPiece(data)) {
+          const whole = pieces.add(command, data, performance.now());
+          watch();
+          if (whole === undefined) return;
+          data = whole;
+        }
         if (data[0] === OBJECT) return pass(command, data, more);
         if (data[0] !== DEFLATED) return dropped(command, 'not a packet of ours');
         return decompress(data).then(

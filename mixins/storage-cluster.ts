@@ -102,7 +102,10 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report, peers }: OpenOpt
       },
       archive: (folder) => new EmbeddedQueue({ folder, now }),
     }),
-    search: new ClusterSearchStore({ mongo }),
+    search: new ClusterSearchStore({
+      mongo,
+      failed: (error) => report('search.merge-failed', { detail: (error as Error).message }),
+    }),
     samples: new ClusterSampleStore({ mongo, archive: (folder) => new EmbeddedSampleStore({ folder }) }),
     models: new ClusterModelStore({ mongo, now }),
   };

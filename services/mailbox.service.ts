@@ -14,6 +14,7 @@ import { contextOf, type NodeContext } from '../mixins/context.ts';
 import type { Params } from '../mixins/contracts.ts';
 import { emitFeedbackPending, emitHint } from '../mixins/hints.ts';
 import { mayLabel, withLabels } from '../mixins/label-outbox.ts';
+import { type PackedCommit, packCommit } from '../mixins/packed-commit.ts';
 import { Serial } from '../mixins/serial.ts';
 
 /** Nobody waits for the lease of a node that is alone by design. */
@@ -48,9 +49,9 @@ export const service: ServiceSchema = {
     commit: {
       visibility: 'public',
       strategy: 'Rendezvous',
-      async handler(ctx: Context<Params<'mailbox.commit'>>): Promise<CommitResult> {
+      async handler(ctx: Context<Params<'mailbox.commit'>>): Promise<CommitResult | PackedCommit> {
         const { context, owner, serial } = this.actor as Actor;
-        const { account, request } = ctx.params;
+        const { account, request, packed } = ctx.params;
         const write = async (ops: readonly Op[]): Promise<CommitResult> => {
           const result = await owner.commit(account, ops, request);
           emitHint(this.broker, {
@@ -69,7 +70,9 @@ export const service: ServiceSchema = {
               )
             : await write(ctx.params.ops);
           context.metrics.commits.inc({ outcome: 'ok' });
-          return { ...result, results: result.results.slice(0, ctx.params.ops.length) };
+          const answer = { ...result, results: result.results.slice(0, ctx.params.ops.length) };
+          // Who does not say that it can read a packed answer may be a node of the version before.
+          return packed === true && ctx.nodeID !== this.broker.nodeID ? packCommit(answer) : answer;
         } catch (error) {
           context.metrics.commits.inc({ outcome: (error as Error).name });
           throw error;

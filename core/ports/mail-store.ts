@@ -294,7 +294,8 @@ export interface MailStore extends MailStoreReader {
   liveBlobs(refs: readonly BlobRef[]): Promise<ReadonlySet<BlobRef>>;
   /**
    * Within the time budget: contents that nothing refers to, tombstones over 30 days old beyond 100,000 a mailbox (the
-   * floor rises), dedupe keys over 7 days old. True when there is more to do.
+   * floor rises), dedupe keys over 7 days old. True when there is more to do. Rejects, when it has done what it could, where something
+   * could not be handled.
    */
   gc(now: number, budgetMs: number): Promise<boolean>;
   /** Recounts totals, quota, uidNext and references from the rows; checks the files. `repair` writes what it counted. */

@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import { TemporaryError } from '../../core/mail/errors.ts';
 import type { BlobRef } from '../../core/mail/ids.ts';
 import type { BlobInfo, BlobStats, BlobStore, BlobWriter, Damage } from '../../core/ports/blob-store.ts';
+import { HashingBlobWriter } from '../blob-writer.ts';
 import { copyBlobs } from './blob-backup.ts';
 import { collectBlobs } from './blob-collect.ts';
 import { compress, INLINE_BYTES_MAX, inlineBlob } from './blob-document.ts';
@@ -17,14 +18,15 @@ import { BlobReader } from './blob-reader.ts';
 import { touchBlob } from './blob-touch.ts';
 import { Upload } from './blob-upload.ts';
 import { verifyBlobs } from './blob-verify.ts';
-import { ClusterBlobWriter, MEMORY_BYTES_MAX } from './blob-writer.ts';
 import type { Mongo } from './mongo.ts';
+import { SlowSums, SUM_MS_MAX } from './slow-sums.ts';
 
 const HELD_BYTES_MAX = 128 * 1024;
 /** Longer ones are looked up first, since sending them in vain costs more than asking. */
 const UNASKED_BYTES_MAX = 64 * 1024;
-/** Sums that took longer are used again for a while: so they cost the server at most a hundredth of its time. */
-const SLOW_STATS_MS = 250;
+
+/** A blob that is being written goes to GridFS from here on, as it comes. */
+const MEMORY_BYTES_MAX = 1024 * 1024;
 
 export class BlobVault {
   readonly #parts: BlobParts;
@@ -34,7 +36,7 @@ export class BlobVault {
   readonly #writing = new Map<BlobRef, Promise<BlobInfo>>();
   /** Collection, verification and backup exclude each other on one node. */
   #maintenance: Promise<unknown> = Promise.resolve();
-  #stats: { readonly until: number; readonly value: BlobStats } | undefined;
+  readonly #sums = new SlowSums(() => this.#sum());
 
   constructor(mongo: Mongo, name: string, now: () => number) {
     this.#parts = new BlobParts(mongo, name, now);
@@ -52,14 +54,15 @@ export class BlobVault {
   }
 
   writer(): BlobWriter {
-    return new ClusterBlobWriter({
+    return new HashingBlobWriter({
+      memoryBytesMax: MEMORY_BYTES_MAX,
+      overflow: () => new Upload(this.#parts),
       putSmall: async (ref, bytes) => {
         const info = await this.#put(ref, bytes);
         if (bytes.length <= HELD_BYTES_MAX) this.#parts.cache.keep(ref, bytes);
         return info;
       },
-      putUploaded: (ref, size, upload) => this.#putUploaded(ref, size, upload),
-      upload: () => new Upload(this.#parts),
+      putLarge: (ref, size, upload) => this.#putUploaded(ref, size, upload),
     });
   }
 
@@ -89,21 +92,20 @@ export class BlobVault {
     return this.#alone(() => copyBlobs(this.#parts, copy));
   }
 
-  async stats(): Promise<BlobStats> {
-    if (this.#stats !== undefined && performance.now() < this.#stats.until) return this.#stats.value;
-    const started = performance.now();
+  stats(): Promise<BlobStats> {
+    return this.#sums.get();
+  }
+
+  async #sum(): Promise<BlobStats> {
     const [sums] = await this.#parts.blobs.group<BlobStats & { _id: null }>(
       {
         filter: { state: { $in: ['live', 'dying'] } },
         by: null,
         sums: { count: 1, bytes: '$size', stored: '$stored' },
       },
-      60_000,
+      SUM_MS_MAX,
     );
-    const value = { count: sums?.count ?? 0, bytes: sums?.bytes ?? 0, stored: sums?.stored ?? 0 };
-    const tookMs = performance.now() - started;
-    if (tookMs > SLOW_STATS_MS) this.#stats = { until: performance.now() + tookMs * 100, value };
-    return value;
+    return { count: sums?.count ?? 0, bytes: sums?.bytes ?? 0, stored: sums?.stored ?? 0 };
   }
 
   #alone<T>(run: () => Promise<T>): Promise<T> {

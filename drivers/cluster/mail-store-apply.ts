@@ -52,7 +52,8 @@ async function putAll<T extends Guarded>(collection: Collection<T>, documents: r
   }
 }
 
-async function bulkAll<T extends Identified>(
+/** In requests of a fair size. */
+export async function bulkAll<T extends Identified>(
   collection: Collection<T>,
   operations: readonly BulkOperation<T>[],
 ): Promise<void> {

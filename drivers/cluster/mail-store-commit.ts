@@ -32,6 +32,8 @@ export interface Attempt {
   readonly receipts: ReadonlyMap<string, Receipt>;
   /** Contents that the attempt uses, with their numbers; those that are not stored yet will be before the commit point. */
   readonly contents: Map<number, NewContent>;
+  /** Numbers that new contents can't have. */
+  readonly taken: ReadonlySet<number>;
   /** \Recent marks that were claimed, by mailbox. */
   readonly recent: Map<MailboxId, number>;
   readonly outboxNumber: () => number;
@@ -125,10 +127,17 @@ export class Commit {
   /** The number that the content has or gets. */
   #number(content: NewContent): number {
     const { counters } = this.#draft;
-    const number = content.number ?? counters.lastContent + 1;
+    const number = content.number ?? this.#freeNumber();
     counters.lastContent = Math.max(counters.lastContent, number);
     content.number = number;
     this.#attempt.contents.set(number, content);
+    return number;
+  }
+
+  /** None is left out: see mail-store-strays.ts. */
+  #freeNumber(): number {
+    let number = this.#draft.counters.lastContent + 1;
+    while (this.#attempt.taken.has(number)) number++;
     return number;
   }
 

@@ -3,6 +3,7 @@
 import { type AccountId, accountId, type BlobRef, modSeq } from '../../core/mail/ids.ts';
 import type { MailStoreStats, OutboxEntry, OutboxTopic } from '../../core/ports/mail-store.ts';
 import type { MailTables } from './mail-store-schema.ts';
+import { SUM_MS_MAX } from './slow-sums.ts';
 
 const BLOBS = 500;
 const CONTENTS = 5000;
@@ -62,9 +63,10 @@ export async function readLiveBlobs(tables: MailTables, refs: readonly BlobRef[]
   return live;
 }
 
-export async function readStats(tables: MailTables, stored: number): Promise<MailStoreStats> {
-  const [sums] = await tables.accounts.group<{ _id: null; accounts: number; messages: number }>({
-    ...{ filter: {}, by: null, sums: { accounts: 1, messages: '$usedMessages' } },
-  });
-  return { accounts: sums?.accounts ?? 0, messages: sums?.messages ?? 0, stored };
+export async function sumAccounts(tables: MailTables): Promise<Omit<MailStoreStats, 'stored'>> {
+  const [sums] = await tables.accounts.group<{ _id: null; accounts: number; messages: number }>(
+    { filter: {}, by: null, sums: { accounts: 1, messages: '$usedMessages' } },
+    SUM_MS_MAX,
+  );
+  return { accounts: sums?.accounts ?? 0, messages: sums?.messages ?? 0 };
 }

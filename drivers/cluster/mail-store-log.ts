@@ -8,12 +8,11 @@ import { randomBytes } from 'node:crypto';
 import { BSON } from 'mongodb';
 import type { FlagSet } from '../../core/mail/flags.ts';
 import {
-  DAY_MS,
+  AFTERLIFE_MS,
   type LogEntry,
   type LogPart,
   type MailboxState,
   type OutboxItem,
-  RECEIPT_AGE_MS,
   type Receipt,
 } from './mail-store-schema.ts';
 
@@ -164,7 +163,7 @@ export interface Encoded {
 /** @param room bytes that the account's document has left */
 export function encodeEntry(effects: Effects, m: number, at: number, room: number): Encoded {
   const parts = encodeParts(effects);
-  const due = isUrgent(effects) ? at : at + RECEIPT_AGE_MS - DAY_MS;
+  const due = isUrgent(effects) ? at : at + AFTERLIFE_MS;
   const part = parts[0]!;
   const bytes = parts.length > 1 ? Number.POSITIVE_INFINITY : BSON.calculateObjectSize(part) + 60;
   if (bytes <= Math.min(room, INLINE_BYTES)) return { entry: { m, due, part }, bytes, spilled: [] };

@@ -14,7 +14,8 @@ export interface Picture {
   readonly effects: Effects;
 }
 
-const ATTEMPTS = 40;
+/** How often an account is read before it is given up. */
+export const READS = 40;
 
 export const spillRef = (doc: AccountDoc, entry: LogEntry, part: number): string => `${doc.key}.${entry.spill}.${part}`;
 
@@ -42,7 +43,7 @@ export async function openEffects(tables: MailTables, doc: AccountDoc): Promise<
 }
 
 export async function readPicture(tables: MailTables, account: AccountId): Promise<Picture | undefined> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < READS; attempt++) {
     const doc = await tables.accounts.findOne({ _id: account });
     if (doc === undefined) return undefined;
     const effects = await openEffects(tables, doc);
@@ -54,6 +55,12 @@ export async function readPicture(tables: MailTables, account: AccountId): Promi
 /**
  * Reads with ever newer pictures until nothing newer than the picture was met. `read` gives the newest modSeq that it met;
  * `before` is the picture of the attempt that failed.
+ *
+ * It is exact where every document is met that existed at the picture, by its _id or by an index over what only grows
+ * (modSeq), tombstones included: a commit up to the picture was carried out before, or lies over what was read; one behind
+ * it has left its modSeq in each document that it changed, and what it has made that was not met is not missed. Tombstones
+ * are dropped 30 days later only, when no reading is under way that began before. What is looked for by something that a
+ * commit takes away (a content) needs another way: see mail-store-uses.ts.
  */
 export async function steady<T>(
   tables: MailTables,
@@ -61,7 +68,7 @@ export async function steady<T>(
   read: (picture: Picture, before: Picture | undefined) => Promise<{ readonly newest: number; readonly value: T }>,
 ): Promise<T | undefined> {
   let before: Picture | undefined;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < READS; attempt++) {
     const picture = await readPicture(tables, account);
     if (picture === undefined) return undefined;
     const { newest, value } = await read(picture, before?.doc.key === picture.doc.key ? before : undefined);
@@ -71,7 +78,7 @@ export async function steady<T>(
   throw unsteady(account);
 }
 
-const unsteady = (account: AccountId): TemporaryError =>
+export const unsteady = (account: AccountId): TemporaryError =>
   new TemporaryError('storeUnavailable', { account, detail: 'the account changes faster than it can be read' });
 
 export const newestOf = (docs: readonly { readonly modSeq: number }[]): number =>

@@ -15,12 +15,12 @@ import {
   contentRef,
   type MailboxState,
   type MailTables,
-  type MessageDoc,
   mailboxOf,
   mailboxRef,
   messageRef,
   under,
 } from './mail-store-schema.ts';
+import { readUses } from './mail-store-uses.ts';
 import { messageHash, sortedUids } from './mail-store-wire.ts';
 
 const SCANNED = 4000;
@@ -209,39 +209,20 @@ export class MailReader {
 
   async findByMessageId(account: AccountId, messageId: string): Promise<Row[]> {
     if (messageId === '') return [];
-    const rows = await steady(this.#tables, account, async ({ doc, effects }) => {
-      const contents = await this.#tables.contents.find({
-        filter: { account: doc.key, messageHash: messageHash(messageId) },
-        fields: ['number', 'messageId'],
-      });
-      const numbers = new Set(contents.filter((one) => one.messageId === messageId).map((one) => one.number));
-      if (numbers.size === 0) return { newest: 0, value: [] };
-      const docs = await this.#tables.messages.find({
-        filter: { account: doc.key, content: { $in: [...numbers] } },
-        // Those that the log takes away are not counted.
-        limit: MESSAGE_ID_ROWS_MAX + [...effects.rows.values()].reduce((sum, one) => sum + one.size, 0),
-      });
-      return { newest: newestOf(docs), value: layAll(doc.key, docs, { doc, effects }, numbers) };
-    });
-    return (rows ?? []).slice(0, MESSAGE_ID_ROWS_MAX);
+    const hash = messageHash(messageId);
+    const uses = await readUses(
+      this.#tables,
+      account,
+      async (key) => {
+        const filter = { account: key, messageHash: hash };
+        const docs = await this.#tables.contents.find({ filter, fields: ['number', 'messageId'] });
+        return docs.filter((one) => one.messageId === messageId).map((one) => one.number);
+      },
+      MESSAGE_ID_ROWS_MAX,
+    );
+    const rows = [...(uses?.rows ?? [])].flatMap(([id, some]) => some.map((row) => toRow(id as MailboxId, row)));
+    return rows.slice(0, MESSAGE_ID_ROWS_MAX);
   }
-}
-
-/** Live messages of the account with these contents. */
-function layAll(key: string, docs: readonly MessageDoc[], { effects }: Picture, contents: ReadonlySet<number>): Row[] {
-  const stored = new Map<string, RowState[]>();
-  for (const doc of docs) {
-    const mailbox = mailboxOf(key, doc.mailbox);
-    const rows = stored.get(mailbox);
-    if (rows === undefined) stored.set(mailbox, [doc]);
-    else rows.push(doc);
-  }
-  const mailboxes = new Set([...stored.keys(), ...effects.rows.keys()]);
-  return [...mailboxes].flatMap((id) =>
-    layRows(stored.get(id) ?? [], [effects.rows.get(id)], (row) => contents.has(row.content)).map((row) =>
-      toRow(id as MailboxId, row),
-    ),
-  );
 }
 
 function pack(mailbox: Mailbox, upTo: number, rows: readonly RowState[]): Columns {

@@ -12,11 +12,14 @@ import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 
-export const DAY_MS = 24 * 3600_000;
+const DAY_MS = 24 * 3600_000;
 export const TOMBSTONE_AGE_MS = 30 * DAY_MS;
 export const RECEIPT_AGE_MS = 7 * DAY_MS;
 export const REQUEST_AGE_MS = 3600_000;
-/** What was done away with is remembered for so long, for writes of a node that stood still meanwhile. */
+/**
+ * What was done away with is remembered for so long, for writes of a node that stood still meanwhile; and so long after an
+ * account was leased or written the collector looks after what its owner may have left.
+ */
 export const AFTERLIFE_MS = 24 * 3600_000;
 /** A time that never comes, for `due`. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
@@ -62,7 +65,7 @@ export interface AccountDoc extends Identified {
   readonly quotaMessages: number | null;
   readonly uidValidity: number;
   readonly lastContent: number;
-  /** The earliest `due` of the log. */
+  /** When the collector looks after it: the earliest `due` of the log, and within AFTERLIFE_MS where it is leased. */
   readonly due: number;
   /** The last commits, at least all above `applied`, ascending. */
   readonly log: readonly LogEntry[];
@@ -124,8 +127,11 @@ export interface ContentDoc extends Identified {
   readonly envelope: Uint8Array;
   readonly bodystructure: Uint8Array;
   readonly structure: Uint8Array;
-  /** Found without a message and about to be deleted: nothing may refer to it any more. */
-  readonly dying: boolean;
+  /**
+   * Found without a message and about to be deleted by the collector that gave itself this name for it: nothing may begin
+   * to refer to it. False for any other.
+   */
+  readonly dying: string | false;
 }
 
 /** The first result of a delivery, or of a commit with a name. */
@@ -165,7 +171,7 @@ interface OutboxDoc extends Identified, Omit<OutboxItem, 'id'> {
   readonly at: number;
 }
 
-/** A content that may have lost its last message. */
+/** A content that may have lost its last message. Its _id is the content's, or begins with it and a dot. */
 export interface DyingDoc extends Identified {
   readonly account: string;
   readonly number: number;

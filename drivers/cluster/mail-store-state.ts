@@ -17,7 +17,6 @@ import {
   mailboxOf,
   mailboxRef,
   messageRef,
-  NEVER,
   type Receipt,
   subscriptionRef,
   under,
@@ -65,10 +64,6 @@ export class AccountState {
 
   get key(): string {
     return this.doc.key;
-  }
-
-  due(): number {
-    return this.open.reduce((due, { entry }) => Math.min(due, entry.due), NEVER);
   }
 
   openBytes(): number {
@@ -250,7 +245,21 @@ export class Draft {
   /** The size of a stored content that may be referred to. */
   async storedSize(number: number): Promise<number | undefined> {
     const _id = contentRef(this.#state.key, number);
-    return (await this.#state.tables.contents.findOne({ _id, dying: false }, { fields: ['size'] }))?.size;
+    const found = await this.#state.tables.contents.findOne({ _id }, { fields: ['size', 'dying'] });
+    // The collector's mark may be on one that has a message: it will find that out.
+    if (found === undefined) return undefined;
+    return found.dying === false || (await this.#isUsed(number)) ? found.size : undefined;
+  }
+
+  /** Whether a message has the content. */
+  async #isUsed(number: number): Promise<boolean> {
+    const { key, tables } = this.#state;
+    const later = new Effects();
+    for (const layer of this.#layers()) later.add(layer);
+    for (const rows of later.rows.values()) for (const row of rows.values()) if (row.content === number) return true;
+    const filter = { account: key, content: number };
+    const docs = await tables.messages.find({ filter, fields: ['mailbox', 'uid'] });
+    return docs.some(({ mailbox, uid }) => !later.rows.get(mailboxOf(key, mailbox))?.has(uid));
   }
 
   async subscribed(name: string): Promise<boolean> {

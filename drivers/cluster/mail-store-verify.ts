@@ -8,15 +8,9 @@ import type { AccountId } from '../../core/mail/ids.ts';
 import { decodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import { Effects, encodeEntry } from './mail-store-log.ts';
-import { readPicture, spillRef } from './mail-store-picture.ts';
-import {
-  type ContentDoc,
-  contentRef,
-  type MailboxState,
-  type MailTables,
-  mailboxOf,
-  under,
-} from './mail-store-schema.ts';
+import { spillRef } from './mail-store-picture.ts';
+import { type ContentDoc, contentRef, type MailboxState, type MailTables, under } from './mail-store-schema.ts';
+import { readUses } from './mail-store-uses.ts';
 import { type Counted, countRows, readWhole, type Whole } from './mail-store-whole.ts';
 
 /** Findings of one account that are listed one by one. */
@@ -174,22 +168,18 @@ async function isStill(
   if (missing === 'mailbox') return true;
   if ((await tables.contents.findOne({ _id: contentRef(doc.key, content) }, { fields: [] })) !== undefined)
     return false;
-  const picture = await readPicture(tables, doc._id as AccountId);
-  const later = picture?.effects.rows.get(mailbox)?.get(uid);
-  if (later !== undefined) return later.content === content;
-  const [row] = await tables.messages.find({ filter: { account: doc.key, content, uid }, limit: 1 });
-  return row !== undefined && mailboxOf(doc.key, row.mailbox) === mailbox;
+  const uses = await readUses(tables, doc._id as AccountId, async () => [content]);
+  return uses?.picture.doc.key === doc.key && uses.rows.get(mailbox)?.some((row) => row.uid === uid) === true;
 }
 
 async function isUnused(tables: MailTables, doc: Whole['doc'], content: number): Promise<boolean> {
   const _id = contentRef(doc.key, content);
-  if ((await tables.dying.findOne({ _id }, { fields: [] })) !== undefined) return false;
-  const picture = await readPicture(tables, doc._id as AccountId);
-  if (picture?.effects.dying.has(content)) return false;
-  for (const rows of picture?.effects.rows.values() ?? [])
-    for (const row of rows.values()) if (row.content === content) return false;
-  const [row] = await tables.messages.find({ filter: { account: doc.key, content }, limit: 1, fields: [] });
-  if (row !== undefined) return false;
+  const uses = await readUses(tables, doc._id as AccountId, async () => [content]);
+  if (uses?.picture.doc.key !== doc.key || uses.picture.effects.dying.has(content)) return false;
+  for (const rows of uses.rows.values()) if (rows.length > 0) return false;
+  // Carried out before the picture, so that it is there until the collector has deleted the content.
+  if ((await tables.dying.findOne({ _id: { $gte: _id, $lt: under(_id).$lt } }, { fields: [] })) !== undefined)
+    return false;
   return (await tables.contents.findOne({ _id }, { fields: [] })) !== undefined;
 }
 

@@ -4,7 +4,7 @@
  * touched since it was read; everything before it is invisible, everything behind it can be done again by anyone.
  */
 
-import { ClientError, Fenced, TemporaryError } from '../../core/mail/errors.ts';
+import { ClientError, type Facts, Fenced, TemporaryError } from '../../core/mail/errors.ts';
 import type { AccountId } from '../../core/mail/ids.ts';
 import type { CommitResult } from '../../core/ports/mail-store.ts';
 import { LogCarrier, OPEN_BYTES_MAX } from './mail-store-carry.ts';
@@ -13,6 +13,7 @@ import { type Effects, type Encoded, encodeEntry } from './mail-store-log.ts';
 import { openEffects, readPicture, spillRef } from './mail-store-picture.ts';
 import {
   type AccountDoc,
+  type ContentDoc,
   contentRef,
   deliveryRef,
   type MailTables,
@@ -22,6 +23,7 @@ import {
   requestRef,
 } from './mail-store-schema.ts';
 import { AccountState, Draft, type OpenEntry } from './mail-store-state.ts';
+import { handOver, strayNumbers } from './mail-store-strays.ts';
 import { decodeResult, encodeResult, type NewContent, type ReadyOp } from './mail-store-wire.ts';
 
 export interface Job {
@@ -36,6 +38,11 @@ export interface Job {
 const GROUP_JOBS = 64;
 const GROUP_BYTES = 8 * 1024 * 1024;
 const ATTEMPTS = 6;
+/** Far less than a blob is kept for that nothing refers to. */
+const HELD_UP_MS = 3600_000;
+/** Documents asked for by name in one request. */
+const NAMED = 500;
+
 export interface WriterContext {
   readonly tables: MailTables;
   /** Milliseconds since 1970 by the store's clock. */
@@ -53,6 +60,10 @@ export class AccountWriter {
   #running: Promise<void> | undefined;
   #state: AccountState | undefined;
   #learned: AccountDoc | undefined;
+  /** Numbers of contents that were or may have been stored without a commit, or stood in the way of one. */
+  readonly #tried = new Set<number>();
+  /** The key of the account that they are of. */
+  #triedKey: string | undefined;
 
   constructor(context: WriterContext, account: AccountId) {
     this.#context = context;
@@ -98,6 +109,7 @@ export class AccountWriter {
         this.#state = undefined;
         for (const job of jobs) job.reject(error);
       }
+      await this.#leave();
     }
     // In the same turn in which the queue was found empty, so that no job is left lying.
     this.#running = undefined;
@@ -115,20 +127,65 @@ export class AccountWriter {
   }
 
   async #group(jobs: readonly Job[]): Promise<void> {
-    /** Numbers of contents that were or may have been stored for this group, or stood in its way. */
-    const tried = new Set<number>();
+    const begun = Date.now();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = this.#state ?? (await this.#load());
       this.#state = state;
+      await this.#reconsider(state, jobs.flatMap(contentsOf), begun);
       const mine = jobs.filter((job) => job.epoch === state.doc.epoch);
-      if (mine.length === 0 && !(await this.#isNewest(state))) continue;
-      const answers = mine.length === 0 ? [] : await this.#attempt(state, mine, tried);
+      // Epochs only rise: of older ones nothing more need be known.
+      const isAhead = jobs.some((job) => job.epoch > state.doc.epoch);
+      if (mine.length === 0 && isAhead && !(await this.#isNewest(state))) continue;
+      const answers = mine.length === 0 ? [] : await this.#attempt(state, mine);
       if (answers === undefined) continue;
       for (const { job, result } of answers) job.resolve(result);
       for (const job of jobs) if (job.epoch !== state.doc.epoch) job.reject(new Fenced({ account: this.#account }));
       return;
     }
-    throw new TemporaryError('storeUnavailable', { account: this.#account, detail: 'the account keeps changing' });
+    // Others contend for it, or the collector is at work: later it will go.
+    throw this.#unavailable('the account keeps changing', { passing: true });
+  }
+
+  #unavailable(detail: string, more: Facts = {}): TemporaryError {
+    return new TemporaryError('storeUnavailable', { account: this.#account, detail, ...more });
+  }
+
+  /** What may be without a message now, for the collector. Where it can't be told, the next commit tells it. */
+  async #leave(): Promise<void> {
+    if (this.#tried.size === 0 || this.#triedKey === undefined) return;
+    const key = this.#triedKey;
+    await handOver(this.#context.tables, key, this.#tried).then(
+      () => this.#tried.clear(),
+      // They are kept.
+      () => {},
+    );
+  }
+
+  /**
+   * Before another attempt: the collector may have taken a content that was stored by one that failed, and an owner that
+   * does not know yet that it was deposed may have stored its own under the number. It is stored again then; unless so
+   * much time has passed that its blobs, which nothing has referred to meanwhile, may be gone too.
+   */
+  async #reconsider({ key }: AccountState, contents: readonly NewContent[], begun: number): Promise<void> {
+    // Under the same id there may be another account by now.
+    const isSame = this.#triedKey === key;
+    if (!isSame) this.#tried.clear();
+    this.#triedKey = key;
+    const stored = contents.filter((content) => content.stored);
+    for (const content of stored) content.stored = false;
+    for (let at = 0; isSame && at < stored.length; at += NAMED) {
+      const some = stored.slice(at, at + NAMED);
+      const refs = some.map(({ number }) => contentRef(key, number!));
+      const filter = { _id: { $in: refs }, dying: false as const };
+      const docs = await this.#context.tables.contents.find({ filter, fields: ['number', 'layout', 'origin'] });
+      const byNumber = new Map(docs.map((doc) => [doc.number, doc]));
+      for (const content of some) {
+        const doc = byNumber.get(content.number!);
+        content.stored = doc !== undefined && isSameContent(doc, content.doc);
+        if (!content.stored && Math.abs(Date.now() - begun) > HELD_UP_MS)
+          throw this.#unavailable('the commit was held up');
+      }
+    }
   }
 
   async #load(): Promise<AccountState> {
@@ -155,15 +212,15 @@ export class AccountWriter {
   }
 
   /** undefined where the account was changed by someone else: nothing has happened then. */
-  async #attempt(state: AccountState, jobs: readonly Job[], tried: Set<number>): Promise<Answer[] | undefined> {
+  async #attempt(state: AccountState, jobs: readonly Job[]): Promise<Answer[] | undefined> {
     const group = new Draft(state);
-    group.counters.lastContent = Math.max(group.counters.lastContent, ...tried);
     for (const job of jobs) for (const content of contentsOf(job)) if (!content.stored) content.number = undefined;
     const { quotaBytes, quotaMessages } = state.doc;
     const attempt: Attempt = {
       ...{ key: state.key, now: this.#context.now(), quotaBytes, quotaMessages },
       receipts: await this.#receipts(state, group, jobs),
       contents: new Map(),
+      taken: this.#tried,
       recent: new Map(),
       outboxNumber: this.#context.outboxNumber,
     };
@@ -180,7 +237,7 @@ export class AccountWriter {
     }
     if (effects.length === 0) {
       if (!(await this.#isNewest(state))) return undefined;
-    } else if (!(await this.#write(state, group, attempt, effects, tried))) return undefined;
+    } else if (!(await this.#write(state, group, attempt, effects))) return undefined;
     await this.#claim(state, attempt);
     return answers;
   }
@@ -193,7 +250,9 @@ export class AccountWriter {
       const piece = (n: number) => knownReceipt(draft, attempt, pieceRef(id, n));
       for (let n = 0; n < (piece(0)?.pieces ?? 0); n++) {
         const receipt = piece(n) ?? (await this.#context.tables.receipts.findOne({ _id: pieceRef(id, n) }));
-        pieces.push(receipt!.result!);
+        // Just being carried out, or just being forgotten.
+        if (receipt?.result === undefined) throw this.#unavailable('a result is known in part');
+        pieces.push(receipt.result);
       }
       if (pieces.length > 0) return decodeResult(pieces);
     }
@@ -231,16 +290,13 @@ export class AccountWriter {
   }
 
   /** Stores what the commit point needs, then makes it. False: nothing has happened. */
-  async #write(
-    state: AccountState,
-    group: Draft,
-    attempt: Attempt,
-    effects: readonly Effects[],
-    tried: Set<number>,
-  ): Promise<boolean> {
+  async #write(state: AccountState, group: Draft, attempt: Attempt, effects: readonly Effects[]): Promise<boolean> {
     const { tables } = this.#context;
-    for (const number of tried)
-      if (!attempt.contents.has(number)) effects[0]!.dying.set(number, state.counters.modSeq + 1);
+    for (const number of this.#tried) {
+      if (attempt.contents.has(number)) continue;
+      // In the log for anyone, and among what the owner carries out itself.
+      for (const { dying } of [effects[0]!, group.effects]) dying.set(number, state.counters.modSeq + 1);
+    }
     const encoded = this.#encode(state, attempt, effects);
     const spilled = encoded.flatMap(({ entry, spilled }) =>
       spilled.map((part, i) => ({
@@ -248,7 +304,7 @@ export class AccountWriter {
       })),
     );
     const [free] = await Promise.all([
-      this.#storeContents(state, attempt, tried),
+      this.#storeContents(state, attempt),
       ...spilled.map((document) => tables.commits.insertOne(document)),
     ]);
     if (!free) return false;
@@ -266,6 +322,7 @@ export class AccountWriter {
       this.#state = undefined;
       return false;
     }
+    this.#tried.clear();
     state.absorb(group, opened);
     await this.#carrier.tidy(state, {
       spilled: spilled.length > 0,
@@ -286,16 +343,20 @@ export class AccountWriter {
   }
 
   /** False where a number was taken by a commit that never came to its point: others must be used. */
-  async #storeContents(state: AccountState, attempt: Attempt, tried: Set<number>): Promise<boolean> {
+  async #storeContents(state: AccountState, attempt: Attempt): Promise<boolean> {
     const fresh = [...attempt.contents].filter(([, content]) => !content.stored);
     if (fresh.length === 0) return true;
-    for (const [number] of fresh) tried.add(number);
+    for (const [number] of fresh) this.#tried.add(number);
     const documents = fresh.map(([number, { doc }]) => ({
       ...{ _id: contentRef(state.key, number), account: state.key, number, ...doc },
     }));
-    const taken = await this.#context.tables.contents.insertMany(documents);
+    const { tables } = this.#context;
+    const taken = await tables.contents.insertMany(documents);
     for (const [number, content] of fresh) content.stored = !taken.has(contentRef(state.key, number));
-    return taken.size === 0;
+    if (taken.size === 0) return true;
+    // All that are in the way at once, however many there are.
+    for (const number of await strayNumbers(tables, state.key, state.counters.lastContent)) this.#tried.add(number);
+    return false;
   }
 
   async #claim(state: AccountState, { recent }: Attempt): Promise<void> {
@@ -311,6 +372,10 @@ export class AccountWriter {
     }
   }
 }
+
+/** The layout says every byte, from which all else follows. */
+const isSameContent = (a: Pick<ContentDoc, 'layout' | 'origin'>, b: Pick<ContentDoc, 'layout' | 'origin'>): boolean =>
+  a.origin === b.origin && Buffer.compare(a.layout, b.layout) === 0;
 
 const contentsOf = ({ ops }: Job): NewContent[] =>
   ops.flatMap((op) => (op.t === 'append' && !('ref' in op.content) ? [op.content] : []));

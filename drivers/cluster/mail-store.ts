@@ -5,8 +5,9 @@
  * they are guarded by their modSeq. Readers lay the open part of the log over what those collections hold.
  *
  * What a crash leaves: before the commit point, contents (and parts of a large commit) that nothing refers to, whose
- * numbers the next commits find taken and pass over to the collector; behind it, a log that the next owner, every reader
- * and the collector know how to read. So there is no recovery to wait for. A deposed owner fails at its commit point
+ * numbers the next commits find taken and pass over to the collector, which finds them by itself a day later where there
+ * is no next commit; behind it, a log that the next owner, every reader and the collector know how to read. So there is no
+ * recovery to wait for. A deposed owner fails at its commit point
  * (epoch, modSeq and rev are compared), and what it still carries out is what was committed anyway.
  */
 
@@ -34,15 +35,16 @@ import { readBackup, writeBackup } from './mail-store-backup.ts';
 import { readChanges } from './mail-store-changes.ts';
 import { newMailbox, nextUidValidity } from './mail-store-commit.ts';
 import { Collector } from './mail-store-gc.ts';
-import { outboxDone, readAccounts, readLiveBlobs, readOutbox, readStats } from './mail-store-lists.ts';
+import { outboxDone, readAccounts, readLiveBlobs, readOutbox, sumAccounts } from './mail-store-lists.ts';
 import { Effects, encodeEntry } from './mail-store-log.ts';
 import { MailReader } from './mail-store-reader.ts';
-import { createIndexes, type MailTables, mailTables, newKey } from './mail-store-schema.ts';
+import { AFTERLIFE_MS, createIndexes, type MailTables, mailTables, newKey } from './mail-store-schema.ts';
 import { verifyAccount } from './mail-store-verify.ts';
 import { readyOp } from './mail-store-wire.ts';
 import { AccountWriter, type WriterContext } from './mail-store-writer.ts';
 import type { Mongo } from './mongo.ts';
 import type { Expression } from './mongo-types.ts';
+import { SlowSums } from './slow-sums.ts';
 
 const OPS_MAX = 1000;
 const CHANGES_LIMIT = 10_000;
@@ -55,6 +57,7 @@ export class ClusterMailStore implements MailStore {
   readonly #tables: MailTables;
   readonly #reader: MailReader;
   readonly #collector: Collector;
+  readonly #sums = new SlowSums(() => sumAccounts(this.#tables));
   readonly #now: (() => number) | undefined;
   readonly #context: WriterContext;
   readonly #writers = new Map<AccountId, AccountWriter>();
@@ -202,15 +205,17 @@ export class ClusterMailStore implements MailStore {
   async lease(account: AccountId, owner: string, ttlMs: number, gone?: string): Promise<Lease | undefined> {
     const now = this.#timeExpression();
     const own: Expression = { $eq: ['$owner', { $literal: owner }] };
-    const free: Expression = {
-      $or: [own, { $in: ['$owner', [null, { $literal: gone ?? null }]] }, { $lte: ['$until', now] }],
-    };
+    const nobody = [null, { $literal: gone ?? null }].map((none): Expression => ({ $eq: ['$owner', none] }));
+    const free: Expression = { $or: [own, ...nobody, { $lte: ['$until', now] }] };
+    // An owner that dies leaves contents which only the collector finds.
+    const latest: Expression = { $add: [now, AFTERLIFE_MS] };
     const doc = await this.#tables.accounts.findOneAndUpdate({ _id: account, $expr: free }, [
       {
         $set: {
           epoch: { $cond: [own, '$epoch', { $add: ['$epoch', 1] }] },
           owner: { $literal: owner },
           until: { $add: [now, ttlMs] },
+          due: { $cond: [{ $lte: ['$due', latest] }, '$due', latest] },
         },
       },
     ]);
@@ -255,6 +260,7 @@ export class ClusterMailStore implements MailStore {
     return readLiveBlobs(this.#tables, refs);
   }
 
+  /** @throws TemporaryError, when it has done what it could, where an account or a mailbox could not be handled */
   gc(now: number, budgetMs: number): Promise<boolean> {
     return this.#collector.run(now, budgetMs);
   }
@@ -281,6 +287,6 @@ export class ClusterMailStore implements MailStore {
 
   async stats(): Promise<MailStoreStats> {
     const size = await this.#mongo.db.command({ dbStats: 1 });
-    return readStats(this.#tables, Number(size.storageSize));
+    return { ...(await this.#sums.get()), stored: Number(size.storageSize) };
   }
 }

@@ -8,6 +8,9 @@ import { TemporaryError } from '../../core/mail/errors.ts';
 import type { MessageBus } from '../../core/ports/message-bus.ts';
 import type { Nats } from './nats.ts';
 
+/** NATS's own default, for the time before a server has said its own. */
+const BYTES_MAX = 1024 * 1024;
+
 interface Entry {
   readonly subject: string;
   readonly listener: (bytes: Uint8Array) => void;
@@ -38,13 +41,16 @@ export class NatsMessageBus implements MessageBus {
     return this.#nats.connected;
   }
 
+  get bytesMax(): number {
+    return this.#nats.connection?.info?.max_payload ?? BYTES_MAX;
+  }
+
   publish(subject: string, bytes: Uint8Array, token?: string): boolean {
     const { connection } = this.#nats;
     if (connection === undefined) return false;
-    const bytesMax = connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
-    if (bytes.length > bytesMax)
+    if (bytes.length > this.bytesMax)
       throw new TemporaryError('storeUnavailable', {
-        detail: `a message of ${bytes.length} bytes is larger than NATS takes (${bytesMax})`,
+        detail: `a message of ${bytes.length} bytes is larger than NATS takes (${this.bytesMax})`,
       });
     connection.publish(subject, bytes, token === undefined ? {} : { reply: `${this.#inbox}.${token}` });
     return true;

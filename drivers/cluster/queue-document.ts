@@ -6,7 +6,6 @@
 
 import { hash } from 'node:crypto';
 import type { AcceptedMessage } from '../../core/mail/accepted.ts';
-import { Fault } from '../../core/mail/errors.ts';
 import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type {
   Delivery,
@@ -17,6 +16,7 @@ import type {
   MessageState,
   PlannedJob,
 } from '../../core/ports/queue.ts';
+import { placesOf } from '../queue-plan.ts';
 import type { Identified } from './mongo-types.ts';
 
 export type Stage = Job['stage'];
@@ -26,7 +26,6 @@ type Verdicts = Job['verdicts'];
 export const FORMAT = 1;
 /** Later than any time: for what never falls due and has not finished. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
-const PLAN_MAX = 48;
 /** By how many parts nodes share the looking for overdue jobs. */
 export const BUCKETS = 4096;
 
@@ -106,22 +105,6 @@ export function newDocument(
     deliveries: [],
   };
   return { ...base, ...derived(jobs, times.at, times.now), jobs, state: isEmpty ? 'done' : 'queued' };
-}
-
-/** For each job the places of those that it needs. @throws Fault where the plan cannot be run */
-function placesOf(plan: readonly PlannedJob[]): number[][] {
-  const stages = plan.map((job) => job.stage);
-  if (plan.length > PLAN_MAX || new Set(stages).size !== plan.length)
-    throw new Fault('a plan names each stage once', { stages: stages.join(' ') });
-  const places = plan.map(({ needs }) => [...new Set(needs)].map((need) => stages.indexOf(need)));
-  const runnable = new Set<number>();
-  for (let before = -1; runnable.size > before; ) {
-    before = runnable.size;
-    for (const [place, needs] of places.entries()) if (needs.every((need) => runnable.has(need))) runnable.add(place);
-  }
-  // A job that needs itself, in a circle or not, or a stage that is not there, would wait for ever.
-  if (runnable.size < plan.length) throw new Fault('a plan cannot be run', { plan: JSON.stringify(plan) });
-  return places;
 }
 
 /**

@@ -39,11 +39,11 @@ export class ClusterSearchStore implements SearchStore {
   #counted = { documents: 0, until: 0 };
 
   /** @param options.failed told when merging in the background came to nothing, which does no harm */
-  constructor(options: { readonly mongo: Mongo; readonly failed?: (error: unknown) => void }) {
+  constructor(options: { readonly mongo: Mongo; readonly failed: (error: unknown) => void }) {
     this.#mongo = options.mongo;
     this.#manifests = new Manifests(options.mongo.collection('searchManifests'));
     this.#segments = new Segments(options.mongo.collection('searchBuckets'));
-    this.#compactor = new SearchCompactor(this.#manifests, this.#segments, options.failed ?? (() => {}));
+    this.#compactor = new SearchCompactor(this.#manifests, this.#segments, options.failed);
   }
 
   /** Everything is looked up by `_id`: there are no indexes to make. */

@@ -11,10 +11,11 @@ import zlib from 'node:zlib';
 import { Fault } from '../../core/mail/errors.ts';
 import type { BlobRef } from '../../core/mail/ids.ts';
 import type { BlobInfo, BlobStats, BlobStore, BlobWriter, Damage } from '../../core/ports/blob-store.ts';
+import { HashingBlobWriter } from '../blob-writer.ts';
 import { PackAppender } from './blob-appender.ts';
 import { backupBlobs } from './blob-backup.ts';
 import { collectBlobs } from './blob-collect.ts';
-import { Shards, type Spool } from './blob-file.ts';
+import { Shards, Spool } from './blob-file.ts';
 import { BlobIndex, type Location } from './blob-index.ts';
 import { Descriptors, errorCode } from './blob-io.ts';
 import { encodeRecordHeader, FLAG_ZSTD, PACKED_BYTES_MAX, RECORD_HEADER_BYTES } from './blob-pack.ts';
@@ -22,7 +23,6 @@ import type { BlobParts } from './blob-parts.ts';
 import { BlobReader, readError } from './blob-reader.ts';
 import { recoverBlobs } from './blob-recover.ts';
 import { verifyBlobs } from './blob-verify.ts';
-import { EmbeddedBlobWriter } from './blob-writer.ts';
 
 const PACK_BYTES_MAX = 256 * 1024 * 1024;
 const DESCRIPTORS_MAX = 256;
@@ -77,14 +77,15 @@ export class EmbeddedBlobStore implements BlobStore {
   }
 
   writer(): BlobWriter {
-    return new EmbeddedBlobWriter({
+    return new HashingBlobWriter({
+      memoryBytesMax: PACKED_BYTES_MAX,
+      overflow: () => new Spool(path.join(this.#folder, 'tmp', randomUUID())),
       putSmall: async (ref, bytes) => {
         const info = await this.#put(ref, bytes.length, () => this.#append(ref, bytes));
         this.#parts.reader.hold(ref, bytes);
         return info;
       },
-      putSpooled: (ref, size, spool) => this.#putSpooled(ref, size, spool),
-      temporaryFile: () => path.join(this.#folder, 'tmp', randomUUID()),
+      putLarge: (ref, size, spool) => this.#putSpooled(ref, size, spool),
     });
   }
 

@@ -21,8 +21,6 @@ export const DEAD = 4;
 
 /** A job's key is its message's number times this plus its place in the plan. */
 export const PLACES = 64;
-/** Open needs are a bit mask in an integer that JavaScript holds exactly. */
-export const PLAN_MAX = 48;
 
 export const messageOf = (key: number): number => Math.floor(key / PLACES);
 

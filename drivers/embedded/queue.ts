@@ -10,11 +10,12 @@ import { asMailError, Fault } from '../../core/mail/errors.ts';
 import type { BlobRef, QueueId } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type { Delivery, Job, MessageRecord, PlannedJob, Queue, QueueDepth } from '../../core/ports/queue.ts';
+import { placesOf } from '../queue-plan.ts';
 import { makeFolder } from './blob-io.ts';
 import { adoptArgs } from './queue-adopt.ts';
 import { Claimers } from './queue-claimers.ts';
 import { blobsNamed, type Holding, messageIdHash, QueueRecords, type Stage } from './queue-records.ts';
-import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, PLAN_MAX, type StoredPlan } from './queue-schema.ts';
+import { BLOCKED, DEAD, JOB_STATES, messageOf, PLACES, type StoredPlan } from './queue-schema.ts';
 import type { AcceptArgs, Accepted, ClaimArgs, Claimed, FailArgs, SettleArgs, Settled } from './queue-worker.ts';
 import { snapshotDatabase } from './sqlite-snapshot.ts';
 import { SqliteWriter } from './sqlite-writer.ts';
@@ -325,17 +326,7 @@ export class EmbeddedQueue implements Queue {
   }
 }
 
-function storedPlan(plan: readonly PlannedJob[]): StoredPlan {
-  const stages = plan.map((job) => job.stage);
-  if (plan.length > PLAN_MAX || new Set(stages).size !== plan.length)
-    throw new Fault('a plan names each stage once', { stages: stages.join(' ') });
-  const places = plan.map(({ needs }) => [...new Set(needs)].map((need) => stages.indexOf(need)));
-  const runnable = new Set<number>();
-  for (let before = -1; runnable.size > before; ) {
-    before = runnable.size;
-    for (const [place, needs] of places.entries()) if (needs.every((need) => runnable.has(need))) runnable.add(place);
-  }
-  // A job that needs itself, in a circle or not, or a stage that is not there, would wait for ever.
-  if (runnable.size < plan.length) throw new Fault('a plan cannot be run', { plan: JSON.stringify(plan) });
-  return stages.map((stage, place) => [stage, places[place]!]);
-}
+const storedPlan = (plan: readonly PlannedJob[]): StoredPlan => {
+  const places = placesOf(plan);
+  return plan.map(({ stage }, place) => [stage, places[place]!]);
+};

@@ -13,11 +13,15 @@ import { Database, interposed, missing, sharedServer } from './cluster-fixture.t
 
 const ALICE = accountId('aaaaaaaaaaaaaaaa');
 
+function rethrow(error: unknown): never {
+  throw error;
+}
+
 if (missing === false)
   searchStoreContract('cluster', async () => {
     const database = await Database.create(await sharedServer());
     const start = async () => {
-      const store = new ClusterSearchStore({ mongo: await database.connect() });
+      const store = new ClusterSearchStore({ mongo: await database.connect(), failed: rethrow });
       await store.open();
       return store;
     };
@@ -122,7 +126,8 @@ it('a search whose segments are merged and deleted under it finds everything', a
     await a.index([document(4)], []);
     await a.idle();
   };
-  const b = new ClusterSearchStore({ mongo: interposed(await database.connect(), 'searchBuckets', 'find', merge) });
+  const mongo = interposed(await database.connect(), 'searchBuckets', 'find', merge);
+  const b = new ClusterSearchStore({ mongo, failed: rethrow });
   assert.deepEqual(await contentsOf(b, 'and it is'), [1, 2, 3, 4]);
   assert.equal(await segmentsOf(database), 1);
 });

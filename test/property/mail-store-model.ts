@@ -31,6 +31,7 @@ export class MailModel {
   readonly #subscriptions = new Set<string>();
   readonly #receipts = new Map<string, { uid: number; content: number }>();
   readonly #contents = new Set<number>();
+  readonly #outbox = new Set<string>();
   #lastContent = 0;
   #effect = false;
 
@@ -174,12 +175,29 @@ export class MailModel {
         return { ok: true, t: 'claimRecent', recentUid };
       }
       case 'outbox':
-        throw new Error('not in the model');
+        if (!this.#outbox.has(op.key)) this.#effect = true;
+        this.#outbox.add(op.key);
+        return { ok: true, t: 'outbox' };
     }
   }
 
+  /** Contents that have a message. */
+  used(): Set<number> {
+    return new Set([...this.#boxes.values()].flatMap((box) => live(box).map((message) => message.content)));
+  }
+
+  /** Whether there was a mailbox with this id, which is remembered still. */
+  isDeleted(id: string): boolean {
+    return this.#boxes.get(id)?.name === null;
+  }
+
+  /** Keys of entries that nobody took out. */
+  outbox(): string[] {
+    return [...this.#outbox].sort();
+  }
+
   collect(): void {
-    const used = new Set([...this.#boxes.values()].flatMap((box) => live(box).map((message) => message.content)));
+    const used = this.used();
     for (const content of this.#contents) if (!used.has(content)) this.#contents.delete(content);
     // A deleted mailbox without tombstones leaves nothing to remember, and its id is free.
     for (const [id, box] of this.#boxes) if (box.name === null && box.messages.length === 0) this.#boxes.delete(id);

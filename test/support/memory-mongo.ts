@@ -129,16 +129,45 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 const DOCUMENTS_A_TURN = 50;
 const WRITES_A_TURN = 3;
 
-class MemoryCollection {
-  readonly #docs = new Map<string, Doc>();
+/** Where a call stands: before all of its work, within it, or behind it with the answer on its way. */
+export interface Moment {
+  readonly collection: string;
+  readonly method: string;
+  readonly at: 'before' | 'within' | 'after';
+}
+/** What a call waits for at each moment. Where it rejects, what was done so far stays; where it never resolves, so does the call. */
+export type Gate = (moment: Moment) => Promise<void>;
 
+class Documents {
+  readonly byId = new Map<string, Doc>();
   /** All _ids in order, while nothing was inserted or deleted. */
-  #sorted: readonly string[] | undefined;
+  sorted: readonly string[] | undefined;
+}
+
+class MemoryCollection {
+  readonly #documents: Documents;
+  readonly #name: string;
+  readonly #gate: Gate | undefined;
+
+  constructor(documents: Documents, name: string, gate: Gate | undefined) {
+    this.#documents = documents;
+    this.#name = name;
+    this.#gate = gate;
+  }
+
+  get #docs(): Map<string, Doc> {
+    return this.#documents.byId;
+  }
+
+  async #turn(method: string, at: Moment['at'] = 'before'): Promise<void> {
+    if (this.#gate !== undefined) await this.#gate({ collection: this.#name, method, at });
+    else if (at !== 'after') await turn();
+  }
 
   #insert(doc: Doc): boolean {
     if (this.#docs.has(doc._id)) return false;
     this.#docs.set(doc._id, structuredClone(doc));
-    this.#sorted = undefined;
+    this.#documents.sorted = undefined;
     return true;
   }
 
@@ -147,11 +176,12 @@ class MemoryCollection {
     if (typeof _id === 'string') return [this.#docs.get(_id) ?? []].flat();
     if (!isSpec(_id)) return [...this.#docs.values()];
     if (Array.isArray(_id.$in)) return (_id.$in as string[]).flatMap((id) => this.#docs.get(id) ?? []);
-    this.#sorted ??= [...this.#docs.keys()].sort();
+    this.#documents.sorted ??= [...this.#docs.keys()].sort();
+    const { sorted } = this.#documents;
     const [from, to] = [_id.$gte ?? _id.$gt, _id.$lte ?? _id.$lt] as [string?, string?];
-    const start = from === undefined ? 0 : indexIn(this.#sorted, from);
-    const end = to === undefined ? this.#sorted.length : indexIn(this.#sorted, to) + 1;
-    return this.#sorted.slice(start, end).map((id) => this.#docs.get(id)!);
+    const start = from === undefined ? 0 : indexIn(sorted, from);
+    const end = to === undefined ? sorted.length : indexIn(sorted, to) + 1;
+    return sorted.slice(start, end).map((id) => this.#docs.get(id)!);
   }
 
   #update(filter: Spec, update: Spec, upsert: boolean, many: boolean) {
@@ -175,7 +205,7 @@ class MemoryCollection {
     for (const doc of this.#candidates(filter)) {
       if (!matches(doc, filter)) continue;
       this.#docs.delete(doc._id);
-      this.#sorted = undefined;
+      this.#documents.sorted = undefined;
       deleted++;
       if (!many) break;
     }
@@ -183,30 +213,34 @@ class MemoryCollection {
   }
 
   async insertOne(doc: Doc): Promise<boolean> {
-    await turn();
-    return this.#insert(doc);
+    await this.#turn('insertOne');
+    const inserted = this.#insert(doc);
+    await this.#turn('insertOne', 'after');
+    return inserted;
   }
 
   async insertMany(docs: readonly Doc[]): Promise<Set<string>> {
     const there = new Set<string>();
     for (const [i, doc] of docs.entries()) {
-      if (i % WRITES_A_TURN === 0) await turn();
+      if (i % WRITES_A_TURN === 0) await this.#turn('insertMany', i === 0 ? 'before' : 'within');
       if (!this.#insert(doc)) there.add(doc._id);
     }
+    await this.#turn('insertMany', 'after');
     return there;
   }
 
   async find(query: { filter: Spec; sort?: Spec; limit?: number; fields?: readonly string[] }): Promise<Doc[]> {
-    await turn();
+    await this.#turn('find');
     const found: Doc[] = [];
     let read = 0;
     for (const { _id } of this.#candidates(query.filter)) {
-      if (++read % DOCUMENTS_A_TURN === 0) await turn();
+      if (++read % DOCUMENTS_A_TURN === 0) await this.#turn('find', 'within');
       const doc = this.#docs.get(_id);
       if (doc !== undefined && matches(doc, query.filter)) found.push(structuredClone(doc));
     }
     const [by, direction] = Object.entries(query.sort ?? {})[0] ?? [];
     if (by !== undefined) found.sort((a, b) => compare(a[by], b[by]) * (direction as number));
+    await this.#turn('find', 'after');
     const some = query.limit === undefined ? found : found.slice(0, query.limit);
     if (query.fields === undefined) return some;
     const names = new Set<string>(['_id', ...query.fields]);
@@ -218,40 +252,51 @@ class MemoryCollection {
   }
 
   async updateOne(filter: Spec, update: Spec, options: { upsert?: boolean } = {}) {
-    await turn();
-    return this.#update(filter, update, options.upsert === true, false);
+    await this.#turn('updateOne');
+    const result = this.#update(filter, update, options.upsert === true, false);
+    await this.#turn('updateOne', 'after');
+    return result;
   }
 
   async updateMany(filter: Spec, update: Spec) {
-    await turn();
-    return this.#update(filter, update, false, true);
+    await this.#turn('updateMany');
+    const result = this.#update(filter, update, false, true);
+    await this.#turn('updateMany', 'after');
+    return result;
   }
 
   async findOneAndUpdate(filter: Spec, update: Spec): Promise<Doc | undefined> {
-    await turn();
+    await this.#turn('findOneAndUpdate');
+    let after: Doc | undefined;
     for (const doc of this.#candidates(filter)) {
       if (!matches(doc, filter)) continue;
       this.#docs.set(doc._id, updated(doc, update, false));
-      return structuredClone(this.#docs.get(doc._id));
+      after = structuredClone(this.#docs.get(doc._id));
+      break;
     }
-    return undefined;
+    await this.#turn('findOneAndUpdate', 'after');
+    return after;
   }
 
   async deleteOne(filter: Spec): Promise<boolean> {
-    await turn();
-    return this.#delete(filter, false) > 0;
+    await this.#turn('deleteOne');
+    const deleted = this.#delete(filter, false) > 0;
+    await this.#turn('deleteOne', 'after');
+    return deleted;
   }
 
   async deleteMany(filter: Spec): Promise<number> {
-    await turn();
-    return this.#delete(filter, true);
+    await this.#turn('deleteMany');
+    const deleted = this.#delete(filter, true);
+    await this.#turn('deleteMany', 'after');
+    return deleted;
   }
 
   async bulk(operations: readonly Record<string, Spec>[]) {
     const duplicates: number[] = [];
     let modified = 0;
     for (const [index, operation] of operations.entries()) {
-      if (index % WRITES_A_TURN === 0) await turn();
+      if (index % WRITES_A_TURN === 0) await this.#turn('bulk', index === 0 ? 'before' : 'within');
       const [name, of] = Object.entries(operation)[0]!;
       const filter = of.filter as Spec;
       if (name === 'insertOne') {
@@ -262,13 +307,15 @@ class MemoryCollection {
         if (result.duplicate) duplicates.push(index);
       } else this.#delete(filter, name === 'deleteMany');
     }
+    if (operations.length > 0) await this.#turn('bulk', 'after');
     return { duplicates, modified };
   }
 
   async group({ filter, by, sums }: { filter: Spec; by: unknown; sums: Spec }): Promise<Doc[]> {
-    await turn();
+    await this.#turn('group');
     if (by !== null) throw new Error('not in this stand-in: groups');
     const docs = [...this.#docs.values()].filter((doc) => matches(doc, filter));
+    await this.#turn('group', 'after');
     if (docs.length === 0) return [];
     const total = (sum: unknown): number => docs.reduce((all, doc) => all + Number(evaluate(doc, sum)), 0);
     return [
@@ -277,27 +324,49 @@ class MemoryCollection {
   }
 
   async createIndex(): Promise<void> {
-    await turn();
+    await this.#turn('createIndex');
+  }
+}
+
+/** What one server holds. */
+class MemoryServer {
+  readonly #collections = new Map<string, Documents>();
+
+  documents(name: string): Documents {
+    let found = this.#collections.get(name);
+    if (found === undefined) {
+      found = new Documents();
+      this.#collections.set(name, found);
+    }
+    return found;
   }
 }
 
 export class MemoryMongo {
-  readonly #collections = new Map<string, MemoryCollection>();
+  readonly #server: MemoryServer;
+  readonly #gate: Gate | undefined;
   readonly db = { command: async (): Promise<Spec> => ({ storageSize: 1 }) };
   readonly cluster = 'memory';
   readonly warnings: readonly string[] = [];
 
+  /** @param server an empty one where not given */
+  constructor(server = new MemoryServer(), gate?: Gate) {
+    this.#server = server;
+    this.#gate = gate;
+  }
+
   static create(): Mongo {
-    return new MemoryMongo() as unknown as Mongo;
+    return MemoryMongo.server()();
+  }
+
+  /** An empty server: each call of what is given back is another connection to it, whose calls wait at its own gate. */
+  static server(): (gate?: Gate) => Mongo {
+    const server = new MemoryServer();
+    return (gate) => new MemoryMongo(server, gate) as unknown as Mongo;
   }
 
   collection(name: string): MemoryCollection {
-    let found = this.#collections.get(name);
-    if (found === undefined) {
-      found = new MemoryCollection();
-      this.#collections.set(name, found);
-    }
-    return found;
+    return new MemoryCollection(this.#server.documents(name), name, this.#gate);
   }
 
   async now(): Promise<number> {

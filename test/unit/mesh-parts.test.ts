@@ -7,7 +7,6 @@ import { ClientError, Fenced, TemporaryError } from '../../core/mail/errors.ts';
 import type { MailboxHint } from '../../core/mail/hints.ts';
 import { accountId, mailboxId, modSeq } from '../../core/mail/ids.ts';
 import type { Op } from '../../core/ports/mail-store.ts';
-import type { MessageBus } from '../../core/ports/message-bus.ts';
 import { EmbeddedLockStore } from '../../drivers/embedded/lock-store.ts';
 import { commit } from '../../mixins/commit.ts';
 import { attachContext, type NodeContext } from '../../mixins/context.ts';
@@ -16,6 +15,7 @@ import { HintHub } from '../../mixins/hint-hub.ts';
 import { exclusively, Leader } from '../../mixins/leader.ts';
 import { MaildropLocks } from '../../mixins/maildrop-locks.ts';
 import type { Mesh } from '../../mixins/mesh.ts';
+import { MemoryBus } from '../support/memory-bus.ts';
 
 const unexpected = (error: unknown): never => assert.fail(error as Error);
 const A = accountId('a');
@@ -85,36 +85,8 @@ test('long work is done by one at a time, and its lock is given back also when i
   assert.equal(await exclusively('work', locks, 'one', async () => 'again'), 'again');
 });
 
-/** Carries to everyone at once, itself included, as NATS does. */
-class FakeBus implements MessageBus {
-  isConnected = true;
-  readonly #listeners = new Set<{ subject: string; listener: (bytes: Uint8Array) => void }>();
-  publish(subject: string, bytes: Uint8Array): boolean {
-    for (const one of [...this.#listeners]) {
-      const parts = one.subject.split('.');
-      if (subject.split('.').every((part, i) => parts[i] === '*' || parts[i] === part)) one.listener(bytes);
-    }
-    return true;
-  }
-  subscribe(subject: string, listener: (bytes: Uint8Array) => void): () => void {
-    const entry = { subject, listener };
-    this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
-  }
-  get subscriptions(): number {
-    return this.#listeners.size;
-  }
-  async flush(): Promise<void> {}
-  onUnheard(): () => void {
-    return () => undefined;
-  }
-  onChange(): () => void {
-    return () => undefined;
-  }
-}
-
 test('a hint comes once to each who watches the account, first of all a look for what was before; and nothing of others', async () => {
-  const bus = new FakeBus();
+  const bus = new MemoryBus();
   const dropped: string[] = [];
   const nodes = ['one', 'two'].map((self) => {
     const hub = new HintHub(unexpected);

@@ -14,8 +14,10 @@ import { allReady, type Mesh } from './mesh.ts';
 import { ReadinessWatch } from './readiness-watch.ts';
 import { type Failure, makeFlagged } from './sessions.ts';
 
-/** Outages take this long; the whole length that operators fear is 60. */
-export const OUTAGE_MS = Number(process.env.FAULT_SECONDS ?? 12) * 1_000;
+/** How long an outage takes that everything has to be through with before it ends: waits, leases, silence noticed. */
+export const OUTAGE_MS = Number(process.env.FAULT_SECONDS ?? 60) * 1_000;
+/** Of outages that are the same but for what is away: longer than any lease. */
+export const BRIEF_MS = Math.min(OUTAGE_MS, 12_000);
 /** Parts of names, with bars between them: the other faults are skipped. */
 const ONLY = process.env.FAULT ?? '';
 const WARM_MS = 2_000;

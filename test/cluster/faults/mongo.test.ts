@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
 import { serversMissing } from '../../support/cluster-servers.ts';
-import { FaultRun, OUTAGE_MS } from './fault.ts';
+import { BRIEF_MS, FaultRun, OUTAGE_MS } from './fault.ts';
 import type { LoadReport } from './load.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 
@@ -69,12 +69,12 @@ test('faults of MongoDB', { skip: await serversMissing(), timeout: 600_000 }, as
 
   await t.test('silent for a while', (t) =>
     run.fault(t, {
-      name: `MongoDB silent for ${OUTAGE_MS / 1_000} s`,
+      name: `MongoDB silent for ${BRIEF_MS / 1_000} s`,
       excused: ['refused', 'ended', 'silent'],
       check,
       async inflict() {
         mesh.mongo.pause();
-        await after(OUTAGE_MS);
+        await after(BRIEF_MS);
         mesh.mongo.resume();
       },
     }),

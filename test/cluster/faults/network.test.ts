@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
 import { serversMissing } from '../../support/cluster-servers.ts';
-import { FaultRun, OUTAGE_MS } from './fault.ts';
+import { BRIEF_MS, FaultRun, OUTAGE_MS } from './fault.ts';
 import { type LoadShape, STEADY } from './load.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 
@@ -49,11 +49,11 @@ test('faults of the network', { skip: await serversMissing(), timeout: 600_000 }
 
   await t.test('one node parted from NATS alone', (t) =>
     run.fault(t, {
-      name: `one node parted from NATS for ${OUTAGE_MS / 1_000} s`,
+      name: `one node parted from NATS for ${BRIEF_MS / 1_000} s`,
       excused: ['refused', 'ended', 'cut', 'silent'],
       async inflict() {
         mesh.nodes[0]!.nats.partition();
-        await after(OUTAGE_MS);
+        await after(BRIEF_MS);
         mesh.nodes[0]!.nats.heal();
       },
     }),

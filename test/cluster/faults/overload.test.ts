@@ -13,7 +13,7 @@ import { FaultRun } from './fault.ts';
 import { type LoadShape, STEADY } from './load.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 
-const OVERLOAD_MS = Number(process.env.FAULT_OVERLOAD_SECONDS ?? 30) * 1_000;
+const OVERLOAD_MS = Number(process.env.FAULT_OVERLOAD_SECONDS ?? 120) * 1_000;
 const QUEUE_MAX = 400;
 /** Each node measures now and then only, and messages whose recipients were answered before are let in. */
 const QUEUE_SLACK = 200;
