@@ -19,7 +19,7 @@ import { connect } from 'nats';
 import { loadConfig } from '../../core/config/load.ts';
 import { type Node, startNode } from '../../mixins/node.ts';
 import { openStores, type Stores } from '../../mixins/storage.ts';
-import { mailmesh } from '../support/cli.ts';
+import { failedStart } from '../support/cli.ts';
 import { type ClusterServer, mongoServer, natsServer, withDatabase } from '../support/cluster-servers.ts';
 import { newDataDir, removeDataDir } from '../support/server.ts';
 import { missing } from './cluster-fixture.ts';
@@ -119,8 +119,7 @@ test('orders of starting', { skip, concurrency: true, timeout: 90_000 }, async (
     order('a node at another NATS is refused; those that run go on, and others join them', async (mesh) => {
       const [a, b] = await Promise.all([mesh.node('a', one!), mesh.node('b', one!)]);
       const name = `c-${randomBytes(3).toString('hex')}`;
-      const { code, err } = await mailmesh(join(root, name), ['start'], { env: environment(mesh.url, two!.url, name) });
-      assert.equal(code, 1);
+      const err = await failedStart(join(root, name), environment(mesh.url, two!.url, name));
       assert.equal(err.trim().split('\n').length, 1, err);
       assert.match(err, /but a, b of the same database at another/);
       await assert.rejects(mesh.node('d', two!), isOther);
@@ -204,8 +203,7 @@ test('a node with another secret for NATS ends in one line, without it', { skip,
   try {
     const url = withDatabase(mongo.url, `two-${randomBytes(6).toString('hex')}`);
     const at = (secret: string) => environment(url, nats.url.replace('//', `//mesh:${secret}@`), `secret-${secret}`);
-    const { code, err } = await mailmesh(join(root, 'secret'), ['start'], { env: at('wrong') });
-    assert.equal(code, 1);
+    const err = await failedStart(join(root, 'secret'), at('wrong'));
     assert.match(err, /^mailmesh: NATS at 127\.0\.0\.1:\d+ refuses the user name, password or token\n$/);
     const stores = await openStores(loadConfig(at('right')), Date.now, { node: 'right' });
     await works(stores);

@@ -25,6 +25,13 @@ export async function mailmesh(
   return { code: code as number | null, out, err };
 }
 
+/** What `start` says when it fails; without what the first one in a tree is preceded by. */
+export async function failedStart(dataDir: string, env: Readonly<Record<string, string>>): Promise<string> {
+  const { code, err } = await mailmesh(dataDir, ['start'], { env });
+  if (code !== 1) throw new Error(`mailmesh start ended with ${code}:\n${err}`);
+  return err.replace(/^Preparing the first start …\n/, '');
+}
+
 /** Runs a command that must succeed and gives its JSON. */
 export async function mailmeshJson<T = Record<string, unknown>>(
   dataDir: string,
