@@ -118,6 +118,7 @@ export class Pipeline {
     const storeClock = { open: async () => undefined, close: () => undefined, now: () => NOW };
     const nats = { connected: false, trouble: null, onChange: () => () => undefined } as unknown as Nats;
     const queue = new ClusterQueue({ mongo: this.mongo.asMongo, nats, now: () => NOW, archive: noArchive, storeClock });
+    await this.mongo.record.join();
     await queue.open();
     for (const { stage } of deliveryPlan()) await queue.claim(stage, { max: 1, leaseMs: LEASE_MS, now: NOW });
     await queue.close();

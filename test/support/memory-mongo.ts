@@ -4,6 +4,7 @@
  * effect at a moment of its own, one document at a time, and a read of many documents is no picture of one moment.
  */
 
+import { ClusterRecord } from '../../drivers/cluster/cluster-record.ts';
 import type { Mongo } from '../../drivers/cluster/mongo.ts';
 
 type Doc = { _id: string } & Record<string, unknown>;
@@ -347,12 +348,19 @@ export class MemoryMongo {
   readonly #gate: Gate | undefined;
   readonly db = { command: async (): Promise<Spec> => ({ storageSize: 1 }) };
   readonly cluster = 'memory';
+  #record: ClusterRecord | undefined;
   readonly warnings: readonly string[] = [];
 
   /** @param server an empty one where not given */
   constructor(server = new MemoryServer(), gate?: Gate) {
     this.#server = server;
     this.#gate = gate;
+  }
+
+  /** Who wants one that is there joins it first. */
+  get record(): ClusterRecord {
+    this.#record ??= new ClusterRecord(this.collection('meta') as never, 'memory');
+    return this.#record;
   }
 
   static create(): Mongo {
