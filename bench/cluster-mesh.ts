@@ -1,10 +1,16 @@
 /** Brokers of one mesh on this machine, beside one NATS and one MongoDB-compatible server, and what each of them takes. */
 
-import { get } from 'node:http';
-import { type ClusterServer, mongoServer, natsServer, withDatabase } from '../test/support/cluster-servers.ts';
+import { freePort } from '../test/support/child-server.ts';
+import {
+  type ClusterServer,
+  mongoServer,
+  natsBytes,
+  natsServer,
+  withDatabase,
+} from '../test/support/cluster-servers.ts';
 import { startMailmesh } from './mailmesh.ts';
 import { cpuMs } from './process-tree.ts';
-import { freePort, type Login, type System } from './system.ts';
+import type { Login, System } from './system.ts';
 
 /** CPU milliseconds of each kind of process. */
 export interface Cost {
@@ -19,16 +25,6 @@ export interface BenchMesh {
   /** Bytes that NATS has taken and given so far. */
   natsBytes(): Promise<number>;
   stop(): Promise<void>;
-}
-
-function varz(port: number): Promise<{ readonly in_bytes: number; readonly out_bytes: number }> {
-  return new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path: '/varz' }, (response) => {
-      const pieces: Buffer[] = [];
-      response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.on('end', () => resolve(JSON.parse(Buffer.concat(pieces).toString())));
-    }).on('error', reject);
-  });
 }
 
 export async function startMesh(brokers: number, resolver: string): Promise<BenchMesh> {
@@ -61,10 +57,7 @@ export async function startMesh(brokers: number, resolver: string): Promise<Benc
         queue: cpuMs([pids.nats]),
         store: cpuMs([pids.mongo]),
       }),
-      natsBytes: async () => {
-        const { in_bytes: taken, out_bytes: given } = await varz(monitor);
-        return taken + given;
-      },
+      natsBytes: () => natsBytes(monitor),
       stop,
     };
   } catch (error) {

@@ -10,8 +10,9 @@ import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/p
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../test/support/child-server.ts';
 import { Connection } from './connection.ts';
-import { freePort, logins, type System } from './system.ts';
+import { logins, type System } from './system.ts';
 
 const PROGRAM = '/usr/sbin/dovecot';
 const PROTOCOLS = ['imap', 'lmtp', 'pop3'].map((name) => `/usr/lib/dovecot/${name}`);

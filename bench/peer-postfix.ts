@@ -10,8 +10,9 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../test/support/child-server.ts';
 import { SmtpClient } from './smtp-client.ts';
-import { DOMAIN, freePort, type Login, type System } from './system.ts';
+import { DOMAIN, type Login, type System } from './system.ts';
 
 const PROGRAM = '/usr/sbin/postfix';
 const DAEMONS = '/usr/lib/postfix/sbin';

@@ -1,8 +1,5 @@
 /** A mail server under measurement, ours or a peer: where it listens, who has mail there, and what processes it is. */
 
-import { once } from 'node:events';
-import { createServer } from 'node:net';
-
 export interface Login {
   readonly address: string;
   readonly password: string;
@@ -29,14 +26,3 @@ export const logins = (): Login[] => USERS.map((name) => ({ address: `${name}@${
 
 export const userOf = (system: System, name: (typeof USERS)[number]): Login => system.users[USERS.indexOf(name)]!;
 export const deliveredTo = (system: System): readonly Login[] => system.users.slice(0, 8);
-
-/** A port that nobody listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { readonly port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

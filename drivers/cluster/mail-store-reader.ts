@@ -8,6 +8,7 @@ import { type FlagSet, NO_FLAGS } from '../../core/mail/flags.ts';
 import { type AccountId, type ContentId, contentId, type MailboxId, modSeq, uid } from '../../core/mail/ids.ts';
 import { decodeLayout } from '../../core/mail/layout.ts';
 import type { AccountState, Columns, Content, ContentField, Mailbox, Row } from '../../core/ports/mail-store.ts';
+import { sortedUids } from '../mail-store-ops.ts';
 import type { RowState } from './mail-store-log.ts';
 import { layMailbox, layRows, newestOf, type Picture, ROW_FIELDS, steady } from './mail-store-picture.ts';
 import {
@@ -21,7 +22,7 @@ import {
   under,
 } from './mail-store-schema.ts';
 import { readUses } from './mail-store-uses.ts';
-import { messageHash, sortedUids } from './mail-store-wire.ts';
+import { messageHash } from './mail-store-wire.ts';
 
 const SCANNED = 4000;
 const NAMED = 500;

@@ -5,13 +5,12 @@
 
 import { createHash } from 'node:crypto';
 import { BSON } from 'mongodb';
-import { type FlagSet, flagSet } from '../../core/mail/flags.ts';
-import { type ContentId, type ModSeq, modSeq, type Uid, uid } from '../../core/mail/ids.ts';
+import type { FlagSet } from '../../core/mail/flags.ts';
+import { type ModSeq, modSeq, type Uid, uid } from '../../core/mail/ids.ts';
 import { encodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
 import type { CommitResult, ContentInput, Op, OpResult } from '../../core/ports/mail-store.ts';
+import { type ReadyAppendOf, type ReadyOpOf, readyOpOf } from '../mail-store-ops.ts';
 import type { ContentDoc } from './mail-store-schema.ts';
-
-type AppendOp = Extract<Op, { t: 'append' }>;
 
 /** A content to be stored. Once it is, it keeps its number over every new attempt at the commit. */
 export interface NewContent {
@@ -20,10 +19,8 @@ export interface NewContent {
   number: number | undefined;
   stored: boolean;
 }
-export type ReadyAppend = Omit<AppendOp, 'content'> & {
-  readonly content: NewContent | { readonly ref: ContentId };
-};
-export type ReadyOp = Exclude<Op, AppendOp> | ReadyAppend;
+export type ReadyAppend = ReadyAppendOf<NewContent>;
+export type ReadyOp = ReadyOpOf<NewContent>;
 
 /** 48 bits of a Message-ID, never 0; equal hashes are told apart by the text. */
 export const messageHash = (messageId: string): number =>
@@ -55,31 +52,7 @@ function newContent(content: ContentInput): NewContent {
 /** As a Buffer, which the client takes without copying. */
 const ownBytes = (bytes: Uint8Array): Uint8Array => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** Ascending and without repeats; always a copy. */
-export function sortedUids(uids: Uint32Array): Uint32Array {
-  const copy = uids.slice().sort();
-  let length = 0;
-  for (let i = 0; i < copy.length; i++) {
-    if (i === 0 || copy[i] !== copy[i - 1]) copy[length++] = copy[i]!;
-  }
-  return length === copy.length ? copy : copy.slice(0, length);
-}
-
-export function readyOp(op: Op): ReadyOp {
-  switch (op.t) {
-    case 'append':
-      return { ...op, flags: flagSet(op.flags), content: 'ref' in op.content ? op.content : newContent(op.content) };
-    case 'store':
-      return { ...op, uids: sortedUids(op.uids), flags: flagSet(op.flags) };
-    case 'copy':
-    case 'move':
-      return { ...op, uids: sortedUids(op.uids) };
-    case 'expunge':
-      return { ...op, uids: op.uids === null ? null : sortedUids(op.uids) };
-    default:
-      return op;
-  }
-}
+export const readyOp = (op: Op): ReadyOp => readyOpOf(op, newContent);
 
 const packed = (uids: Uint32Array): Buffer => Buffer.from(uids.buffer, uids.byteOffset, uids.byteLength);
 function unpacked(bytes: Uint8Array): Uint32Array {

@@ -5,12 +5,12 @@
  */
 
 import { hash } from 'node:crypto';
-import { type FlagSet, flagSet } from '../../core/mail/flags.ts';
-import { type AccountId, type ContentId, type ModSeq, modSeq, type Uid, uid } from '../../core/mail/ids.ts';
+import type { FlagSet } from '../../core/mail/flags.ts';
+import { type AccountId, type ModSeq, modSeq, type Uid, uid } from '../../core/mail/ids.ts';
 import { encodeLayout, layoutBlobs } from '../../core/mail/layout.ts';
 import type { CommitResult, ContentInput, Op, OpResult } from '../../core/ports/mail-store.ts';
+import { type ReadyAppendOf, type ReadyOpOf, readyOpOf } from '../mail-store-ops.ts';
 
-type AppendOp = Extract<Op, { t: 'append' }>;
 type StoreResult = Extract<OpResult, { t: 'store' }>;
 
 export interface PackedContent {
@@ -25,8 +25,8 @@ export interface PackedContent {
   readonly ends: readonly [number, number, number, number];
 }
 
-export type SentAppend = Omit<AppendOp, 'content'> & { readonly content: PackedContent | { readonly ref: ContentId } };
-export type SentOp = Exclude<Op, AppendOp> | SentAppend;
+export type SentAppend = ReadyAppendOf<PackedContent>;
+export type SentOp = ReadyOpOf<PackedContent>;
 
 export interface SentCommit {
   readonly account: AccountId;
@@ -85,35 +85,7 @@ function packContent(account: AccountId, content: ContentInput): PackedContent {
   };
 }
 
-/** Ascending and without repeats; a copy of its own buffer, since the caller's may be a view of a larger one. */
-export function sortedUids(uids: Uint32Array): Uint32Array {
-  const copy = uids.slice().sort();
-  let length = 0;
-  for (let i = 0; i < copy.length; i++) {
-    if (i === 0 || copy[i] !== copy[i - 1]) copy[length++] = copy[i]!;
-  }
-  return length === copy.length ? copy : copy.slice(0, length);
-}
-
-export function sentOp(account: AccountId, op: Op): SentOp {
-  switch (op.t) {
-    case 'append':
-      return {
-        ...op,
-        flags: flagSet(op.flags),
-        content: 'ref' in op.content ? op.content : packContent(account, op.content),
-      };
-    case 'store':
-      return { ...op, uids: sortedUids(op.uids), flags: flagSet(op.flags) };
-    case 'copy':
-    case 'move':
-      return { ...op, uids: sortedUids(op.uids) };
-    case 'expunge':
-      return { ...op, uids: op.uids === null ? null : sortedUids(op.uids) };
-    default:
-      return op;
-  }
-}
+export const sentOp = (account: AccountId, op: Op): SentOp => readyOpOf(op, (content) => packContent(account, content));
 
 function receivedResult(result: SentResult): OpResult {
   if (!result.ok || result.t !== 'store') return result;

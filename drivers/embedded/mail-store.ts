@@ -26,10 +26,11 @@ import type {
   OutboxTopic,
   Row,
 } from '../../core/ports/mail-store.ts';
+import { sortedUids } from '../mail-store-ops.ts';
 import { readChanges } from './mail-store-changes.ts';
 import { readLiveBlobs, readOutbox } from './mail-store-lists.ts';
 import { MailShard } from './mail-store-shard.ts';
-import { receivedCommit, type SentCommit, type SentCommitResult, sentOp, sortedUids } from './mail-store-wire.ts';
+import { receivedCommit, type SentCommit, type SentCommitResult, sentOp } from './mail-store-wire.ts';
 
 const OPS_MAX = 1000;
 const CHANGES_LIMIT = 10_000;

@@ -9,11 +9,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { NodeStatus } from '../../mixins/contracts.ts';
+import { freePort } from '../support/child-server.ts';
 import { mailmesh } from '../support/cli.ts';
 import { arrived, eventually, fetchSource, imapClient, messageIds, sender, withImap } from '../support/clients.ts';
 import {
   type ClusterServer,
   mongoServer,
+  natsBytes,
   natsServer,
   serversMissing,
   withDatabase,
@@ -28,6 +30,8 @@ const DELAY_MS_MAX = 10_000;
 
 let mongo: ClusterServer;
 let nats: ClusterServer;
+/** Port where NATS says what it has carried. */
+let monitor: number;
 let root: string;
 let env: Record<string, string>;
 const running = new Map<string, Server>();
@@ -65,7 +69,8 @@ const nodes = async (folder: string): Promise<NodeStatus[]> => {
 
 before(async () => {
   if (skip !== false) return;
-  [mongo, nats, root] = await Promise.all([mongoServer(), natsServer(), newDataDir()]);
+  monitor = await freePort();
+  [mongo, nats, root] = await Promise.all([mongoServer(), natsServer({ args: ['-m', String(monitor)] }), newDataDir()]);
   env = {
     MAILMESH_MONGO_URL: withDatabase(mongo.url, `mesh-${randomBytes(4).toString('hex')}`),
     MAILMESH_NATS_URL: nats.url,
@@ -154,6 +159,37 @@ test(
     });
   },
 );
+
+test('a body never crosses NATS: not when it is taken in, filtered, stored, read or appended', options, async (t) => {
+  if (!nats.own) return t.skip('NATS_URL names a server that does not say what it carries');
+  const BODY_BYTES = 3_000_000;
+  const content = randomBytes(BODY_BYTES);
+  const id = (name: string): string => `<${name}@bytes.example>`;
+  const fill = { from: 'bob@client.example', to: login.address, attachments: [{ filename: 'x.bin', content }] };
+  const before = await natsBytes(monitor);
+  const begun = performance.now();
+  for (const [name, server] of [
+    ['one', edge],
+    ['two', second],
+  ] as const)
+    await sender(server, 'smtp').sendMail({ ...fill, messageId: id(name) });
+  let read = 0;
+  for (const server of [edge, second])
+    await withImap(server, login, async (client) => {
+      for (const name of ['one', 'two']) {
+        const source = await fetchSource(client, 'INBOX', await arrived(client, 'INBOX', id(name)));
+        read += source.length;
+        if (name === 'one') await client.append('Archive', source);
+      }
+    });
+  assert.ok(read > 4 * BODY_BYTES, 'every body was read whole from either node');
+  const carried = (await natsBytes(monitor)) - before;
+  // What nodes tell each other without any mail is among it.
+  const allowed = BODY_BYTES / 4;
+  t.diagnostic(`${carried} bytes over NATS in ${Math.round(performance.now() - begun)} ms for ${read} bytes read`);
+  assert.ok(carried < allowed, `${carried} bytes over NATS`);
+  return undefined;
+});
 
 test(
   'a node that writes mailboxes is killed: accounts are served again within 10 s, nothing is lost or doubled',

@@ -149,6 +149,13 @@ export async function natsServer({ jetStream = true, args: more = [] }: NatsOpti
   return Object.assign(server, { url: `nats://127.0.0.1:${server.port}`, own: true });
 }
 
+/** Bytes that a server started with `-m port` has taken from clients and given to them since its start. */
+export async function natsBytes(port: number): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/varz`);
+  const { in_bytes: taken, out_bytes: given } = (await response.json()) as { in_bytes: number; out_bytes: number };
+  return taken + given;
+}
+
 /** False when both servers can be had; else why not, for the `skip` of a test. */
 export async function serversMissing(): Promise<string | false> {
   try {
