@@ -148,7 +148,7 @@ test('mongo: a server that stopped answering keeps nobody waiting for more than 
   onThings(async (things) => {
     const server = await sharedServer();
     await things.insertOne({ _id: 'a', n: 1 });
-    server.pause();
+    await server.pause();
     const started = performance.now();
     const outcomes = await Promise.allSettled([
       things.findOne({ _id: 'a' }),

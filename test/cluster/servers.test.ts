@@ -29,7 +29,7 @@ test('a MongoDB server keeps what it acknowledged through kill, stop and pause',
   await things.insertOne({ _id: 2 });
   await server.stop();
   await server.start();
-  server.pause();
+  await server.pause();
   const inserted = things.insertOne({ _id: 3 });
   server.resume();
   await inserted;

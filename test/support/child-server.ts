@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, globSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -46,11 +46,27 @@ export interface ChildServer {
   restart(args?: readonly string[]): Promise<void>;
   /** SIGKILL, an empty data folder, `start`. */
   wipe(): Promise<void>;
-  /** SIGSTOP: connections stay open and say nothing. */
-  pause(): void;
+  /** SIGSTOP: connections stay open and say nothing, from when this has resolved. */
+  pause(): Promise<void>;
   resume(): void;
   /** Ends the process and removes its data. */
   close(): Promise<void>;
+}
+
+const STOP_LOOK_MS = 2;
+
+/** Whether all threads have met the signal, which those on a busy machine do one after the other. */
+function isStopped(pid: number): boolean {
+  if (process.platform !== 'linux') return true;
+  return globSync(`/proc/${pid}/task/*/stat`).every((file) => {
+    try {
+      const stat = readFileSync(file, 'latin1');
+      return stat.charAt(stat.lastIndexOf(')') + 2) === 'T';
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  });
 }
 
 export interface ChildServerOptions {
@@ -180,8 +196,9 @@ async function newChildServer({
       await rm(dataDir, { recursive: true, force: true });
       await server.start();
     },
-    pause() {
+    async pause() {
       child?.kill('SIGSTOP');
+      while (child?.pid !== undefined && !isStopped(child.pid)) await after(STOP_LOOK_MS);
     },
     resume() {
       child?.kill('SIGCONT');

@@ -73,7 +73,7 @@ test('faults of MongoDB', { skip: await serversMissing(), timeout: 600_000 }, as
       excused: ['refused', 'ended', 'silent'],
       check,
       async inflict() {
-        mesh.mongo.pause();
+        await mesh.mongo.pause();
         await after(BRIEF_MS);
         mesh.mongo.resume();
       },
