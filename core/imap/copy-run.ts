@@ -71,5 +71,5 @@ export async function runMove(session: ImapSession, args: CopyArgs, byUid: boole
   out.untagged(`OK [${code}] Moved`);
   await view.poll({ expunge: true });
   // RFC 6851 §4.4
-  return enabled.qresync ? { code: `HIGHESTMODSEQ ${view.highestModSeq}` } : {};
+  return enabled.qresync ? { code: view.highestModSeqCode() } : {};
 }

@@ -204,6 +204,7 @@ class ImapEngine implements Engine {
     if (selected === null) return null;
     try {
       await selected.poll({ expunge: spec.holdsExpunge !== true });
+      selected.writeHighestModSeq();
       return null;
     } catch (thrown) {
       if (thrown instanceof ConnectionClosed) throw thrown;
@@ -221,6 +222,7 @@ class ImapEngine implements Engine {
     }
     const error = asMailError(thrown);
     const reply: Reply = REPLIES[error.reply];
+    this.#session.selected?.writeHighestModSeq();
     this.#tagged(tag, 'NO', reply.imap, reply.text);
     if (error instanceof Fault) this.#fault(thrown);
     else {

@@ -19,5 +19,5 @@ export async function runExpunge(session: ImapSession, uids: Uint32Array | null)
   if (uids?.length === 0 || (await expungeDeleted(session, uids)) === 0) return {};
   await view.poll({ expunge: true });
   // RFC 7162 §3.2.7
-  return enabled.qresync ? { code: `HIGHESTMODSEQ ${view.highestModSeq}` } : {};
+  return enabled.qresync ? { code: view.highestModSeqCode() } : {};
 }

@@ -42,6 +42,8 @@ export class MailboxView implements ColumnsWatcher {
   #settledModSeq: number;
   /** … and of these messages what these commits, the session's own, left behind: uids ascending, by modSeq. */
   readonly #own = new Map<number, Uint32Array>();
+  /** EXISTS or VANISHED were written, which carry no modSeq that the client could count up to. */
+  #newsWithoutModSeq = false;
   #toldTable: FlagTable;
   #toldKeywords = 0;
   #closed = false;
@@ -151,6 +153,23 @@ export class MailboxView implements ColumnsWatcher {
     if (this.map.ghosts === null) this.#settledModSeq = this.#toldModSeq;
   }
 
+  /** The response code that tells the client how far it is up to date. */
+  highestModSeqCode(): string {
+    this.#newsWithoutModSeq = false;
+    return `HIGHESTMODSEQ ${this.highestModSeq}`;
+  }
+
+  /**
+   * Tells a client with QRESYNC how far it is up to date, where it would count wrongly from the MODSEQs it has seen: too far
+   * while an expunge is held back, which it would lose with the connection (RFC 7162 §3.2), and not far enough where what it
+   * was told has no MODSEQ (§6). Belongs right before the tagged response, at which the client counts.
+   */
+  writeHighestModSeq(): void {
+    if (this.#closed || !this.#host.enabled.qresync) return;
+    if (this.map.ghosts === null && !this.#newsWithoutModSeq) return;
+    this.#host.out.untagged(`OK [${this.highestModSeqCode()}] Highest`);
+  }
+
   /** FLAGS and PERMANENTFLAGS, when there are keywords that the client has not seen (or `always`). */
   writeFlagLists(always: boolean): void {
     const { table } = this.columns.rows;
@@ -170,6 +189,7 @@ export class MailboxView implements ColumnsWatcher {
   #writeExpunged(): void {
     const buried = this.map.bury();
     if (buried === null) return;
+    this.#newsWithoutModSeq = true;
     const { out, enabled } = this.#host;
     const { rows, seqs } = buried;
     if (enabled.qresync) {
@@ -225,6 +245,7 @@ export class MailboxView implements ColumnsWatcher {
     const { lastUid } = this.columns.rows;
     if (lastUid <= this.map.toldUid) return;
     this.map.tell(lastUid);
+    this.#newsWithoutModSeq = true;
     const { out } = this.#host;
     out.ascii('* ').number(this.map.count).ascii(' EXISTS\r\n');
     out.ascii('* ').number(this.recent.count(this.map)).ascii(' RECENT\r\n');

@@ -48,7 +48,7 @@ function describe({ out }: ImapSession, view: MailboxView): void {
   if (unseen > 0) out.untagged(`OK [UNSEEN ${unseen}] First unseen`);
   out.untagged(`OK [UIDVALIDITY ${mailbox.uidValidity}] UIDs valid`);
   out.untagged(`OK [UIDNEXT ${Math.max(mailbox.uidNext, map.toldUid + 1)}] Predicted next UID`);
-  out.untagged(`OK [HIGHESTMODSEQ ${view.highestModSeq}] Highest`);
+  out.untagged(`OK [${view.highestModSeqCode()}] Highest`);
 }
 
 /** Its sequence number, or 0. */

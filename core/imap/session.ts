@@ -76,7 +76,7 @@ export class ImapSession {
   enableCondstore(): void {
     if (this.enabled.condstore) return;
     this.enabled.condstore = true;
-    if (this.#selected !== null) this.out.untagged(`OK [HIGHESTMODSEQ ${this.#selected.highestModSeq}] Highest`);
+    if (this.#selected !== null) this.out.untagged(`OK [${this.#selected.highestModSeqCode()}] Highest`);
   }
 
   /** Through the account's mailbox actor. */

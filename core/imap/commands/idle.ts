@@ -29,6 +29,7 @@ export const idle: CommandSpec<void> = {
         if (stale) {
           stale = false;
           await session.selected?.poll({ expunge: true });
+          session.selected?.writeHighestModSeq();
           // A hint that came meanwhile has set it again.
           continue;
         }
