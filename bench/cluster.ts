@@ -28,8 +28,8 @@ const BROKERS = [1, 2, 4];
 const CONNECTIONS = 8;
 /** The store of the tests takes so long for what the brokers accept in seconds. */
 const DRAIN_MS_MAX = 300_000;
-const FULL = { warmMs: 4_000, loadMs: 10_000, restMs: 10_000 };
-const QUICK = { warmMs: 1_500, loadMs: 2_500, restMs: 2_500 };
+const FULL = { settleMs: 30_000, restMs: 20_000, warmMs: 4_000, loadMs: 10_000 };
+const QUICK = { settleMs: 5_000, restMs: 5_000, warmMs: 1_500, loadMs: 2_500 };
 type Times = typeof FULL;
 
 interface Work {
@@ -102,13 +102,14 @@ async function run(brokers: number, times: Times, resolver: string): Promise<Res
   const source = new MessageSource(10_000);
   const mesh = await startMesh(brokers, resolver);
   try {
-    await deliver(mesh, source, times.warmMs);
-    await pause(1_000);
+    // Starting has an end, and its rubbish is collected.
+    await pause(times.settleMs);
     const idle = await measured(mesh, async () => {
       await pause(times.restMs);
       return 1;
     });
     const bytes = proportionalBytes(mesh.nodes.flatMap(({ roots }) => roots));
+    await deliver(mesh, source, times.warmMs);
     const delivery = await measured(mesh, () => deliver(mesh, source, times.loadMs));
     const commands = await measured(mesh, () => command(mesh, times.loadMs));
     const share = (ms: number): number => ms / idle.ms;
@@ -159,14 +160,16 @@ function restTable(results: readonly Result[]): string {
 }
 
 function verdicts(results: readonly Result[], hop: HopCost): string {
-  const most = results.at(-1)!.delivery;
-  const row = (what: string, value: number): string =>
-    `| ${what} | ≤ 1 ms | ${value.toFixed(2)} ms | ${value <= 1 ? 'reached' : 'missed'} |`;
+  const { brokers, delivery: most } = results.at(-1)!;
+  const resting = Math.max(...results.map(({ rest, brokers: all }) => (rest.brokers * 100) / all));
+  const row = (what: string, value: number, unit = 'ms'): string =>
+    `| ${what} | ≤ 1 ${unit} | ${value.toFixed(2)} ${unit} | ${value <= 1 ? 'reached' : 'missed'} |`;
   return [
     '| CPU time | target | figure | |',
     '| --- | --- | --- | --- |',
     row('a commit that goes to another node instead of staying: both brokers and NATS', hop.brokers + hop.nats),
-    row(`NATS a message, ${results.at(-1)!.brokers} brokers`, most.cost.queue / most.count),
+    row(`NATS a message, ${brokers} brokers`, most.cost.queue / most.count),
+    row('a broker with all roles at rest, the highest of these', resting, '% of a core'),
   ].join('\n');
 }
 
@@ -216,7 +219,7 @@ async function main(): Promise<void> {
     workTable('messages', pick('delivery')),
     'IMAP: 8 sessions, each on another broker than its mail came by; a quarter FETCH, a quarter NOOP, half STORE.',
     workTable('commands', pick('commands')),
-    'At rest:',
+    'At rest, before any mail, with all roles in each broker:',
     restTable(results),
     verdicts(results, hop),
   ].join('\n\n');
