@@ -227,8 +227,8 @@ async function main(): Promise<void> {
   if (!values.write) return;
   const head = `## The mesh\n\n${new Date().toISOString().slice(0, 10)}, \`npm run bench:cluster\`, on ${machine}.`;
   const method =
-    'Brokers, NATS, the store (a stand-in for MongoDB, see docs/deployment.md) and the load generator share these cores: messages a second say less than CPU time a message and how it grows with the brokers. A message's steps are taken by whichever broker is free; what goes from one to another (half of the steps with two brokers, three quarters with four, never more than all) is read from the store once more, and that is the growth.';
-  console.log(`\nwritten to $await writeSection('bench:cluster', `${head}\n\n${method}\n\n${text}`)`);
+    'Brokers, NATS, the store (a stand-in for MongoDB, see docs/deployment.md) and the load generator share these cores: messages a second say less than CPU time a message and how it grows with the brokers. The steps of a message are taken by whichever broker is free; what goes from one to another (half of the steps with two brokers, three quarters with four, never more than all) is read from the store once more, and that is the growth.';
+  console.log(`\nwritten to ${await writeSection('bench:cluster', `${head}\n\n${method}\n\n${text}`)}`);
 }
 
 await main();
