@@ -104,22 +104,29 @@ export const PRICES = { core: 12, memoryGiB: 1.5, fastDiskTB: 40, objectTB: 8 } 
 /** One in so many: accounts of one mail shard. bench/sim/settings.ts simulates with the same number. */
 export const ACCOUNTS_PER_SHARD = 100_000;
 
-/** docs/benchmarks.md: one machine, one process, the embedded drivers. */
+/** docs/benchmarks.md: one machine, one process, the embedded drivers; and what a mesh takes more. */
 export const MEASURED = {
   date: '2026-11-24',
-  acceptCpuMs: 0.69,
-  wholeWayCpuMs: 2.13,
-  wholeWay75KbCpuMs: 3.6,
-  commitCpuMs: 0.57,
-  envelopeCpuMs: 0.000_98,
-  bodyCpuMs: 0.019_92,
-  deliveriesPerSecond: 383,
-  connectionBytes: 2_520,
+  acceptCpuMs: 0.76,
+  wholeWayCpuMs: 2.24,
+  wholeWay75KbCpuMs: 3.42,
+  commitCpuMs: 0.58,
+  envelopeCpuMs: 0.000_68,
+  bodyCpuMs: 0.015_52,
+  deliveriesPerSecond: 405,
+  connectionBytes: 5_930,
+  /** Of four brokers, for the whole way of a message of 10 KB; the store's is its own. */
+  meshWayCpuMs: 16.51,
+  /** Both brokers and NATS, for a commit that goes to another node. */
+  hopCpuMs: 0.06,
   /** The cluster's indexer on a database in memory, 400 messages of 10 KB (2026-11-24; in no table there). */
   indexCpuMs: 0.99,
   restBytes: 238e6,
-  loadBytes: 577e6,
+  loadBytes: 587e6,
 } as const;
+
+/** CPU of nodes whose stores are MongoDB and NATS instead of files of their own, for the same work. */
+export const CLUSTER_FACTOR = MEASURED.meshWayCpuMs / MEASURED.wholeWayCpuMs;
 
 /** `npm run sim -- --nodes 100 --accounts 1000000`: the mesh's own routing, leases and sweeps on a clock that jumps. */
 export const SIMULATED = {
@@ -139,10 +146,6 @@ export const SIMULATED = {
 
 /** What no benchmark of this project has measured yet, as factors on what was. */
 export const UNMEASURED = {
-  /** CPU of a node whose stores are MongoDB and NATS instead of files of its own. */
-  clusterFactor: 2,
-  /** Brokers and NATS for a commit that goes to another node: the target of `npm run bench:cluster`. */
-  hopCpuMs: 1,
   /** To read and note one heartbeat of another node. */
   heartbeatCpuMs: 0.05,
 } as const;

@@ -5,7 +5,17 @@
 
 import { loadConfig } from '../../core/config/load.ts';
 import { HINT_BUCKETS } from '../../mixins/hint-bus.ts';
-import { ACCOUNTS_PER_SHARD, FIXED, LOAD, MACHINES, MEASURED, MONGO, NATS, UNMEASURED } from './assumptions.ts';
+import {
+  ACCOUNTS_PER_SHARD,
+  CLUSTER_FACTOR,
+  FIXED,
+  LOAD,
+  MACHINES,
+  MEASURED,
+  MONGO,
+  NATS,
+  UNMEASURED,
+} from './assumptions.ts';
 import { accountRows, edgeBytes, nodes, rates, shardLoad, sum, traffic } from './sizing.ts';
 import type { Units } from './units.ts';
 
@@ -193,7 +203,7 @@ export function limits(units: Units): readonly Limit[] {
     {
       what: 'buckets that search nodes share',
       unit: 'cores of indexing on average',
-      asked: (accounts) => (rates(accounts, units).messages * MEASURED.indexCpuMs * UNMEASURED.clusterFactor) / 1_000,
+      asked: (accounts) => (rates(accounts, units).messages * MEASURED.indexCpuMs * CLUSTER_FACTOR) / 1_000,
       has: HINT_BUCKETS * MACHINES.busyShare,
       change: 'more buckets: a constant',
       remedy: 'build',

@@ -4,6 +4,7 @@ import { LEASE } from '../../core/mesh/lease.ts';
 import { sweepSlowdown } from '../../core/mesh/sweep.ts';
 import {
   ACCOUNTS_PER_SHARD,
+  CLUSTER_FACTOR,
   FIXED,
   LOAD,
   MACHINES,
@@ -87,6 +88,7 @@ function assumptionTable(): string {
       ...assumed('NATS', NATS),
       ...assumed('MACHINES', MACHINES),
       ['`ACCOUNTS_PER_SHARD`', show(ACCOUNTS_PER_SHARD)],
+      ['`CLUSTER_FACTOR`', show(CLUSTER_FACTOR)],
       ...assumed('UNMEASURED', UNMEASURED),
       ...assumed('FIXED', FIXED),
       ...assumed('PRICES', PRICES),

@@ -9,6 +9,7 @@ import { mailTables, RECEIPT_AGE_MS, TOMBSTONE_AGE_MS } from '../../drivers/clus
 import { brokerOptions } from '../../moleculer.config.ts';
 import {
   ACCOUNTS_PER_SHARD,
+  CLUSTER_FACTOR,
   DAY_SECONDS,
   FIXED,
   LOAD,
@@ -19,7 +20,6 @@ import {
   NATS,
   PRICES,
   SIMULATED,
-  UNMEASURED,
 } from './assumptions.ts';
 import { RecordingMongo } from './recording-mongo.ts';
 import type { Part, Unit, Units } from './units.ts';
@@ -248,7 +248,7 @@ export interface Nodes {
 
 export function nodes(accounts: number, units: Units): Nodes {
   const { messages, commits } = rates(accounts, units);
-  const factor = UNMEASURED.clusterFactor;
+  const factor = CLUSTER_FACTOR;
   const reading =
     (accounts / DAY_SECONDS) *
     (LOAD.bodiesReadPerAccountDay * MEASURED.bodyCpuMs + LOAD.envelopesReadPerAccountDay * MEASURED.envelopeCpuMs);
@@ -264,7 +264,7 @@ export function nodes(accounts: number, units: Units): Nodes {
   );
   const filter = atLeast(ofCores(factor * messages * filterMs));
   const mailbox = atLeast(
-    ofCores(commits * (factor * MEASURED.commitCpuMs + UNMEASURED.hopCpuMs) + factor * messages * MEASURED.indexCpuMs),
+    ofCores(commits * (factor * MEASURED.commitCpuMs + MEASURED.hopCpuMs) + factor * messages * MEASURED.indexCpuMs),
   );
   return { edge, filter, mailbox, other: 4, all: edge + filter + mailbox + 4 };
 }
