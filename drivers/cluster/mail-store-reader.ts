@@ -18,7 +18,7 @@ import {
   type MailTables,
   mailboxOf,
   mailboxRef,
-  messageRef,
+  messageRefs,
   under,
 } from './mail-store-schema.ts';
 import { readUses } from './mail-store-uses.ts';
@@ -26,7 +26,6 @@ import { messageHash } from './mail-store-wire.ts';
 
 const SCANNED = 4000;
 const NAMED = 500;
-const SPREAD = 3;
 const MESSAGE_ID_ROWS_MAX = 100;
 const KEYS_MAX = 20_000;
 const NO_BYTES = new Uint8Array(0);
@@ -164,13 +163,9 @@ export class MailReader {
 
   /** Tombstones too. */
   async #named(key: string, mailbox: MailboxId, uids: Uint32Array): Promise<RowState[]> {
-    const ref = (number: number): string => messageRef(key, mailbox, number);
     const found: RowState[] = [];
     for (let at = 0; at < uids.length; at += NAMED) {
-      const some = uids.subarray(at, at + NAMED);
-      const [first, last] = [some[0]!, some[some.length - 1]!];
-      const dense = last - first < some.length * SPREAD;
-      const _id = dense ? { $gte: ref(first), $lte: ref(last) } : { $in: Array.from(some, ref) };
+      const _id = messageRefs(key, mailbox, uids.subarray(at, at + NAMED));
       found.push(...(await this.#tables.messages.find({ filter: { _id }, fields: ROW_FIELDS })));
     }
     return found;

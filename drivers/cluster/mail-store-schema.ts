@@ -261,6 +261,19 @@ export const accountOf = (key: string): AccountId => accountId(key.slice(0, -TAI
 
 export const mailboxRef = (key: string, mailbox: string): string => `${key}.${mailbox}`;
 export const messageRef = (key: string, mailbox: string, uid: number): string => `${key}.${mailbox}.${base36(uid, 7)}`;
+/** Few are named one by one, and so are those that lie far apart; of the others the range is read. */
+const FEW = 20;
+const SPREAD = 3;
+/**
+ * A condition on the _ids of messages that all of these meet, and perhaps some between them.
+ * @param uids ascending, not none
+ */
+export function messageRefs(key: string, mailbox: string, uids: Uint32Array) {
+  const ref = (uid: number): string => messageRef(key, mailbox, uid);
+  const [first, last] = [uids[0]!, uids[uids.length - 1]!];
+  const isRange = uids.length > FEW && last - first < uids.length * SPREAD;
+  return isRange ? { $gte: ref(first), $lte: ref(last) } : { $in: Array.from(uids, ref) };
+}
 export const contentRef = (key: string, number: number): string => `${key}.${base36(number, 11)}`;
 export const deliveryRef = (key: string, dedupe: string): string => `${key}.d${hashed(dedupe)}`;
 export const requestRef = (key: string, request: string): string => `${key}.r${hashed(request)}`;

@@ -16,7 +16,7 @@ import {
   type MailTables,
   mailboxOf,
   mailboxRef,
-  messageRef,
+  messageRefs,
   type Receipt,
   subscriptionRef,
   under,
@@ -25,8 +25,6 @@ import {
 /** Documents asked for by name in one request, and read by range in one request. */
 const NAMED = 500;
 const SCANNED = 4000;
-/** Rows read over between two that are wanted, rather than naming every one. */
-const SPREAD = 3;
 
 type Counters = Pick<AccountDoc, 'modSeq' | 'usedBytes' | 'usedMessages' | 'uidValidity' | 'lastContent'>;
 export type MutableCounters = { -readonly [K in keyof Counters]: Counters[K] };
@@ -146,13 +144,8 @@ export class AccountState {
       for (let last: string | undefined = $gte; last !== undefined; ) last = await read({ $gt: last, $lt });
       return rows;
     }
-    const ref = (uid: number): string => messageRef(this.key, mailbox, uid);
-    for (let at = 0; at < uids.length; at += NAMED) {
-      const some = uids.subarray(at, at + NAMED);
-      const [first, last] = [some[0]!, some[some.length - 1]!];
-      if (last - first < some.length * SPREAD) await read({ $gte: ref(first), $lte: ref(last) });
-      else await read({ $in: Array.from(some, ref) });
-    }
+    for (let at = 0; at < uids.length; at += NAMED)
+      await read(messageRefs(this.key, mailbox, uids.subarray(at, at + NAMED)));
     if (rows.length === uids.length) return rows;
     const wanted = new Set(uids);
     return rows.filter((row) => wanted.has(row.uid));
