@@ -149,7 +149,9 @@ test('the queue shows what waits, tries it again, and gives it up', async () => 
   assert.match(await ok('queue', 'show', second!), /delivery waits until .*, tried \d+ times?: .*quota/);
   await ok('queue', 'drop', third!, '--why', 'test', '--yes');
   await ok('account', 'set', CAROL.address, '--quota', '1M');
-  await ok('queue', 'retry', second!);
+  const retry = await mailmesh(dataDir, ['queue', 'retry', second!]);
+  // Its own next try may have come first: then there is nothing left to try.
+  if (retry.code !== 0) assert.match(retry.err, /Not found/);
   await withImap(server, CAROL, (imap) => arrived(imap, 'INBOX', '<big-2@client.example>'));
   // It is to be seen before its job is noted as done.
   await eventually('an empty queue', async () => {
