@@ -42,11 +42,12 @@ function runtime() {
 }
 
 /**
- * Runs this file once more with the project's Node and takes its end over. The child holds a channel to this process: if
- * this one is killed, the channel closes and the child stops as for SIGTERM.
+ * Runs this file once more with the project's Node, under the same flags, and takes its end over. The child holds a
+ * channel to this process: if this one is killed, the channel closes and the child stops as for SIGTERM.
  */
 function again(node) {
-  const child = spawn(node, [here, ...process.argv.slice(2)], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const args = [...process.execArgv, here, ...process.argv.slice(2)];
+  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   const forward = (signal) => child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
