@@ -28,7 +28,7 @@ const BURST_MS_MAX = 300_000;
 const BURST_CHECK_MS = 500;
 /** While mailboxes change, the indexing rests for this many times as long as it worked. */
 const REST_SHARE = 3;
-const REST_MS_MAX = 500;
+const REST_MS_MAX = 2_000;
 
 interface Waiting {
   readonly since: number;
@@ -65,7 +65,7 @@ export class SearchIndexer {
     const waiting = this.#waiting.get(account);
     if (waiting === undefined) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
     else waiting.at = Math.min(now + QUIET_MS, waiting.since + LONGEST_MS);
-    this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
+    this.#schedule();
   }
 
   /** Those accounts that changed while nobody listened. */
@@ -114,14 +114,19 @@ export class SearchIndexer {
     });
   }
 
+  /** One at a time: two that catch up with the same account index everything twice. */
+  #schedule(): void {
+    if (this.#stopped || this.#working !== undefined || this.#waiting.size === 0) return;
+    this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
+  }
+
   #wake(): void {
     this.#timer = undefined;
-    if (this.#stopped) return;
     this.#working = this.#work()
       .catch(this.#failed)
       .finally(() => {
         this.#working = undefined;
-        if (this.#waiting.size > 0 && !this.#stopped) this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS).unref();
+        this.#schedule();
       });
   }
 
