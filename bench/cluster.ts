@@ -9,13 +9,13 @@
  *   --help          this
  */
 
-import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type HopCost, measureHop } from './cluster-hop.ts';
 import { type BenchMesh, type Cost, startMesh } from './cluster-mesh.ts';
 import { sendFor, Watch } from './deliver-load.ts';
 import { startDnsStub } from './dns-stub.ts';
+import { headOf } from './help.ts';
 import { ImapClient } from './imap-client.ts';
 import { describeMachine } from './machine.ts';
 import { repeat } from './measure.ts';
@@ -173,15 +173,6 @@ function verdicts(results: readonly Result[], hop: HopCost): string {
   ].join('\n');
 }
 
-/** What stands at the head of this file. */
-async function help(): Promise<string> {
-  const lines = (await readFile(import.meta.filename, 'utf8')).split('\n');
-  return lines
-    .slice(1, lines.indexOf(' */'))
-    .map((line) => line.slice(3))
-    .join('\n');
-}
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -192,7 +183,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) {
-    console.log(await help());
+    console.log((await headOf(import.meta.filename)).join('\n'));
     return;
   }
   const counts = values.brokers.length === 0 ? BROKERS : values.brokers.map(Number);

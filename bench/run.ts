@@ -10,11 +10,12 @@
  *   --help          this, and the names of measurements and rows
  */
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startDnsStub } from './dns-stub.ts';
+import { headOf } from './help.ts';
 import { describeMachine } from './machine.ts';
 import { type MailmeshOptions, startMailmesh } from './mailmesh.ts';
 import type { Figure, Figures, Measurement, Scale, Setting } from './measure.ts';
@@ -124,12 +125,9 @@ function chosen(names: readonly string[]): readonly Measurement[] {
   return MEASUREMENTS.filter((one) => names.some((name) => has(one, name)));
 }
 
-/** What stands at the head of this file. */
 async function help(): Promise<string> {
-  const lines = (await readFile(import.meta.filename, 'utf8')).split('\n');
-  const head = lines.slice(1, lines.indexOf(' */')).map((line) => line.slice(3));
   const names = MEASUREMENTS.map((one) => `${one.name}: ${one.rows.map((row) => row.name).join(', ')}`);
-  return [...head, '', ...names].join('\n');
+  return [...(await headOf(import.meta.filename)), '', ...names].join('\n');
 }
 
 async function main(): Promise<void> {

@@ -10,26 +10,18 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { headOf } from './help.ts';
 import { sections, withSections } from './scale/report.ts';
 import { measureUnits } from './scale/units.ts';
 
 const PAGE = join(import.meta.dirname, '..', 'docs', 'scale.md');
-
-/** What stands at the head of this file. */
-async function help(): Promise<string> {
-  const lines = (await readFile(import.meta.filename, 'utf8')).split('\n');
-  return lines
-    .slice(1, lines.indexOf(' */'))
-    .map((line) => line.slice(3))
-    .join('\n');
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { write: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
   });
   if (values.help) {
-    console.log(await help());
+    console.log((await headOf(import.meta.filename)).join('\n'));
     return;
   }
   const all = sections(await measureUnits());

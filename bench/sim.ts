@@ -9,8 +9,8 @@
  *   --help          this
  */
 
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { headOf } from './help.ts';
 import { scenarioLines, sweepLines } from './sim/report.ts';
 import { Scenarios } from './sim/scenarios.ts';
 import { simSettings } from './sim/settings.ts';
@@ -33,13 +33,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) {
-    const lines = (await readFile(import.meta.filename, 'utf8')).split('\n');
-    console.log(
-      lines
-        .slice(1, lines.indexOf(' */'))
-        .map((line) => line.slice(3))
-        .join('\n'),
-    );
+    console.log((await headOf(import.meta.filename)).join('\n'));
     return;
   }
   const settings = simSettings({

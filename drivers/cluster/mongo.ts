@@ -45,8 +45,6 @@ export class Mongo {
       this.#name = decodeURIComponent(database);
       this.#client = new MongoClient(options.url, {
         ...Object.fromEntries(defaults),
-        retryWrites: true,
-        retryReads: true,
         readPreference: 'primary',
         writeConcern: { w: 'majority', journal: true, wtimeoutMS: 5000 },
         promoteBuffers: true,

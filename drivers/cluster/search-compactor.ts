@@ -100,8 +100,9 @@ export class SearchCompactor {
     const sources = some.map((segment) => ({ segment, dead: new Set(deadOf(segment)) }));
     const contents: number[] = [];
     const truncated: number[] = [];
+    const stored = await this.#segments.contents(account, some);
     for (const { segment, dead } of sources) {
-      const all = await this.#segments.contents(account, segment);
+      const all = stored.get(segment)!;
       for (const content of all.contents) if (!dead.has(content)) contents.push(content);
       for (const content of all.truncated) if (!dead.has(content)) truncated.push(content);
     }

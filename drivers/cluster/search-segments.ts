@@ -18,6 +18,14 @@ export interface BucketDocument {
   readonly truncated?: Uint8Array;
 }
 
+/** All contents of a segment, and those of them that were indexed in part; both ascending. */
+interface SegmentContents {
+  readonly contents: readonly number[];
+  readonly truncated: readonly number[];
+}
+
+const NO_CONTENTS: SegmentContents = { contents: [], truncated: [] };
+
 /** One trigram's contents, ascending. */
 export interface Posting {
   readonly hash: number;
@@ -107,12 +115,16 @@ export class Segments {
     };
   }
 
-  async contents(account: AccountId, { id }: Segment): Promise<{ contents: number[]; truncated: number[] }> {
-    const found = await this.#buckets.findOne({ _id: `${account}.${id}.${CONTENTS}` });
-    return {
-      contents: found === undefined ? [] : readAscending(found.data),
-      truncated: found?.truncated === undefined ? [] : readAscending(found.truncated),
-    };
+  /** Of each of the segments. One that is deleted meanwhile has none. */
+  async contents(account: AccountId, segments: readonly Segment[]): Promise<ReadonlyMap<Segment, SegmentContents>> {
+    const byId = new Map(segments.map((segment) => [`${account}.${segment.id}.${CONTENTS}`, segment]));
+    const found = new Map(segments.map((segment): [Segment, SegmentContents] => [segment, NO_CONTENTS]));
+    for await (const { _id, data, truncated } of this.#named([...byId.keys()]))
+      found.set(byId.get(_id)!, {
+        contents: readAscending(data),
+        truncated: truncated === undefined ? [] : readAscending(truncated),
+      });
+    return found;
   }
 
   /** The contents of these hashes in each of the segments. */
@@ -132,14 +144,10 @@ export class Segments {
         entry.hashes.add(hash);
       }
     }
-    const ids = [...wanted.keys()];
-    for (let at = 0; at < ids.length; at += IDS_AT_ONCE)
-      for (const { _id, data } of await this.#buckets.find({
-        filter: { _id: { $in: ids.slice(at, at + IDS_AT_ONCE) } },
-      })) {
-        const entry = wanted.get(_id)!;
-        pick(data, entry.hashes, found.get(entry.segment)!);
-      }
+    for await (const { _id, data } of this.#named([...wanted.keys()])) {
+      const entry = wanted.get(_id)!;
+      pick(data, entry.hashes, found.get(entry.segment)!);
+    }
     return found;
   }
 
@@ -151,6 +159,12 @@ export class Segments {
   async delete(account: AccountId, id: string): Promise<void> {
     // `/` follows `.`: everything below the segment's name.
     await this.#buckets.deleteMany({ _id: { $gt: `${account}.${id}.`, $lt: `${account}.${id}/` } }, 60_000);
+  }
+
+  /** Some at a time: the buckets of a long needle are many. */
+  async *#named(ids: readonly string[]): AsyncGenerator<BucketDocument> {
+    for (let at = 0; at < ids.length; at += IDS_AT_ONCE)
+      yield* await this.#buckets.find({ filter: { _id: { $in: ids.slice(at, at + IDS_AT_ONCE) } } });
   }
 }
 

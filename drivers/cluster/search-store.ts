@@ -175,15 +175,17 @@ export class ClusterSearchStore implements SearchStore {
     segments: readonly Segment[],
     contents: readonly number[],
   ): Promise<readonly Segment[]> {
-    return Promise.all(
-      segments.map(async (segment) => {
-        const within = contents.filter((content) => content >= segment.lowest && content <= segment.highest);
-        if (within.length === 0) return segment;
-        const there = new Set((await this.#segments.contents(account, segment)).contents);
-        const buried = within.filter((content) => there.has(content));
-        return buried.length === 0 ? segment : bury(segment, buried);
-      }),
+    const within = ({ lowest, highest }: Segment): readonly number[] =>
+      contents.filter((content) => content >= lowest && content <= highest);
+    const stored = await this.#segments.contents(
+      account,
+      segments.filter((segment) => within(segment).length > 0),
     );
+    return segments.map((segment) => {
+      const there = new Set(stored.get(segment)?.contents);
+      const buried = within(segment).filter((content) => there.has(content));
+      return buried.length === 0 ? segment : bury(segment, buried);
+    });
   }
 
   /** Contents that have all runs of every needle in one of the places, and those indexed in part. */
@@ -194,6 +196,10 @@ export class ClusterSearchStore implements SearchStore {
   ): Promise<ReadonlySet<ContentId>> {
     const hashed = needles.map((runs) => places.map((place) => runs.map((run) => runHash(seed, place, run))));
     const postings = await this.#segments.postings(account, segments, [...new Set(hashed.flat(2))]);
+    const stored = await this.#segments.contents(
+      account,
+      segments.filter(({ truncated }) => truncated > 0),
+    );
     const matched = new Set<number>();
     for (const segment of segments) {
       const lists = postings.get(segment)!;
@@ -204,8 +210,7 @@ export class ClusterSearchStore implements SearchStore {
         left = left?.intersection(found) ?? found;
       }
       const candidates = new Set(left);
-      if (segment.truncated > 0)
-        for (const content of (await this.#segments.contents(account, segment)).truncated) candidates.add(content);
+      for (const content of stored.get(segment)?.truncated ?? []) candidates.add(content);
       for (const content of deadOf(segment)) candidates.delete(content);
       for (const content of candidates) matched.add(content);
     }

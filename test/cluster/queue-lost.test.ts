@@ -1,14 +1,11 @@
 /** The queue where an answer of the database was lost, and a process that was held up for longer than others wait for it. */
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { Mongo } from '../../drivers/cluster/mongo.ts';
-import { Nats } from '../../drivers/cluster/nats.ts';
-import { ClusterQueue } from '../../drivers/cluster/queue.ts';
 import { claimOne, idOf, LEASE, message, NOW, plan, verdict } from '../contract/queue-fixture.ts';
-import { natsServer } from '../support/cluster-servers.ts';
-import { Database, missing, sharedServer } from './cluster-fixture.ts';
+import { missing } from './cluster-fixture.ts';
+import { queueNodes } from './queue-nodes.ts';
 
 /** Longer than a process that keeps silent is waited for. */
 const SILENT_MS = 15_000;
@@ -38,31 +35,10 @@ function insertingTwice(mongo: Mongo): Mongo {
 }
 
 test('the queue, held up and misunderstood', { skip: missing }, async (t) => {
-  const natsAt = await natsServer();
-  const nats = new Nats({ url: natsAt.url });
-  await nats.open();
-  const database = await Database.create(await sharedServer());
-  const mongo = await database.connect();
-  after(async () => {
-    await nats.close();
-    await natsAt.close();
-    await database.dispose();
-  });
-  const clock = { now: NOW + 100 };
-  const prefix = `t${randomBytes(4).toString('hex')}`;
-  const open = async (node: string, over = mongo): Promise<ClusterQueue> => {
-    const queue = new ClusterQueue({
-      ...{ mongo: over, nats, prefix, node },
-      archive: () => assert.fail('no backup'),
-      now: () => clock.now,
-      storeClock: { open: async () => {}, close: () => {}, now: () => clock.now },
-    });
-    await queue.open();
-    return queue;
-  };
+  const { mongo, clock, open } = await queueNodes(NOW + 100);
 
   await t.test('messages whose insert was answered at the second try go on at once', async () => {
-    const queue = await open('a', insertingTwice(mongo));
+    const queue = await open('a', { mongo: insertingTwice(mongo) });
     // From the second claim on the queue hands out what it takes in, under a lease.
     while ((await queue.claim('spam', { max: 9, leaseMs: LEASE, now: clock.now })).length > 0);
     for (const numbers of [[1], [2, 3, 4]]) {

@@ -1,15 +1,13 @@
 /** Jobs whose pointers NATS has lost: several processes find all of them, each in its share, and none runs twice. */
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { sweepShare, sweepSlowdown } from '../../core/mesh/sweep.ts';
 import type { Job } from '../../core/ports/queue.ts';
-import { Nats } from '../../drivers/cluster/nats.ts';
-import { ClusterQueue } from '../../drivers/cluster/queue.ts';
+import type { ClusterQueue } from '../../drivers/cluster/queue.ts';
 import { message, NOW, plan } from '../contract/queue-fixture.ts';
-import { natsServer } from '../support/cluster-servers.ts';
-import { Database, missing, sharedServer } from './cluster-fixture.ts';
+import { missing } from './cluster-fixture.ts';
+import { queueNodes } from './queue-nodes.ts';
 
 const NODES = ['a', 'b', 'c', 'd', 'e'];
 /** More than one look finds, for each of them. */
@@ -17,32 +15,14 @@ const MESSAGES = 200;
 const CLAIM = 4;
 
 test('lost pointers', { skip: missing }, async (t) => {
-  const natsAt = await natsServer();
-  const nats = new Nats({ url: natsAt.url });
-  await nats.open();
-  const database = await Database.create(await sharedServer());
-  const mongo = await database.connect();
-  after(async () => {
-    await nats.close();
-    await natsAt.close();
-    await database.dispose();
-  });
-  const clock = { now: NOW + MESSAGES };
-  const prefix = `t${randomBytes(4).toString('hex')}`;
-  const open = async (node: string, peers: readonly string[]): Promise<ClusterQueue> => {
-    const queue = new ClusterQueue({
-      ...{ mongo, nats, prefix, node },
-      archive: () => assert.fail('no backup'),
-      now: () => clock.now,
-      storeClock: { open: async () => {}, close: () => {}, now: () => clock.now },
-      sweep: { slowdown: () => sweepSlowdown(peers.length), share: (_stage, wider) => sweepShare(node, peers, wider) },
+  const { mongo, nats, prefix, clock, open } = await queueNodes(NOW + MESSAGES);
+  const sweeper = (node: string): Promise<ClusterQueue> =>
+    open(node, {
+      sweep: { slowdown: () => sweepSlowdown(NODES.length), share: (_stage, wider) => sweepShare(node, NODES, wider) },
     });
-    await queue.open();
-    return queue;
-  };
 
   const fill = async (): Promise<void> => {
-    const source = await open('source', []);
+    const source = await open('source');
     await Promise.all(Array.from({ length: MESSAGES }, (_, i) => source.accept(message(i), plan(['spam']))));
     await source.close();
     await nats.manager!.streams.delete(`${prefix}-jobs`);
@@ -64,7 +44,7 @@ test('lost pointers', { skip: missing }, async (t) => {
 
   await t.test('all are found, once, by all processes alike', async () => {
     await fill();
-    const queues = await Promise.all(NODES.map((node) => open(node, NODES)));
+    const queues = await Promise.all(NODES.map(sweeper));
     const claimed = await drain(queues);
     const ids = claimed.flat().map(({ queueId }) => queueId);
     assert.equal(ids.length, MESSAGES);
@@ -76,7 +56,7 @@ test('lost pointers', { skip: missing }, async (t) => {
   await t.test('the share of a process that takes nothing is left to the others', async () => {
     await mongo.db.collection('queue').deleteMany({});
     await fill();
-    const queues = await Promise.all(['a', 'b'].map((node) => open(node, NODES)));
+    const queues = await Promise.all(['a', 'b'].map(sweeper));
     const claimed = await drain(queues);
     assert.equal(new Set(claimed.flat().map(({ queueId }) => queueId)).size, MESSAGES);
     for (const queue of queues) await queue.close();

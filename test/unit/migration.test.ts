@@ -20,6 +20,15 @@ interface Thing {
   /** How often a step has made it new. */
   readonly times: number;
 }
+/** A living node, and the formats that it reads and writes. */
+interface QueueSession {
+  readonly _id: string;
+  readonly node: string;
+  readonly until: number;
+  readonly gone: boolean;
+  readonly knows: number;
+  readonly writes: number;
+}
 type Base = Pick<Mongo, 'collection' | 'now'>;
 type Program = Base & { readonly record: ClusterRecord };
 
@@ -153,14 +162,7 @@ test('migration: nodes that write meanwhile lose nothing and leave nothing old',
 
 test('migration: while a node is alive that does not know the format nothing changes, and it may be started again', async () => {
   const base = await database();
-  const sessions = base.collection<{
-    _id: string;
-    node: string;
-    until: number;
-    gone: boolean;
-    knows: number;
-    writes: number;
-  }>('queue-sessions');
+  const sessions = base.collection<QueueSession>('queue-sessions');
   await sessions.insertOne({ _id: 's', node: 'old-1', until: Date.now() + 60_000, gone: false, knows: 1, writes: 1 });
   const mongo = await program(base, 2);
   await assert.rejects(migrate(mongo), (error: unknown) => {
@@ -177,14 +179,7 @@ test('migration: while a node is alive that does not know the format nothing cha
 
 test('migration: no document is changed before every living node writes the newer form', async () => {
   const base = await database();
-  const sessions = base.collection<{
-    _id: string;
-    node: string;
-    until: number;
-    gone: boolean;
-    knows: number;
-    writes: number;
-  }>('queue-sessions');
+  const sessions = base.collection<QueueSession>('queue-sessions');
   await sessions.insertOne({ _id: 's', node: 'slow', until: Date.now() + 60_000, gone: false, knows: 2, writes: 1 });
   let seen = false;
   const running = migrate(await program(base, 2), () => assert.ok(seen));
