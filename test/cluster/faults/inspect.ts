@@ -8,9 +8,10 @@ import { rest } from '../../support/rest.ts';
 import type { Login, Server } from '../../support/server.ts';
 import { copyName, type Found } from './ledger.ts';
 import type { Mesh } from './mesh.ts';
+import { patiently } from './patience.ts';
 
 const LOAD_ID = /@load\.example>$/;
-const DRAIN_MS_MAX = 90_000;
+const DRAIN_MS_MAX = patiently(90_000);
 
 interface Depth {
   readonly stage: string;

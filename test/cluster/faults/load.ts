@@ -7,11 +7,12 @@ import { setTimeout as after } from 'node:timers/promises';
 import { eventually } from '../../support/clients.ts';
 import type { Ledger } from './ledger.ts';
 import type { Mesh, MeshNode } from './mesh.ts';
+import { patiently } from './patience.ts';
 import { Failure, openSession, type Session, type SessionKind } from './sessions.ts';
 
 /** How soon a client looks whether a node is up again. */
 const LOOK_MS = 100;
-const RECOVER_MS_MAX = 60_000;
+const RECOVER_MS_MAX = patiently(60_000);
 
 export interface LoadShape {
   /** How many sessions of each kind; those of IMAP go through the accounts one after the other. */
@@ -28,7 +29,7 @@ export const STEADY: LoadShape = {
   sessions: { smtp: 2, lmtp: 1, append: 1, move: 2, store: 8, idle: 2 },
   pauseMs: 500,
   retryMs: 100,
-  answerMsMax: 12_000,
+  answerMsMax: patiently(12_000),
 };
 
 export interface FailureSeen {

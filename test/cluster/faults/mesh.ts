@@ -13,11 +13,12 @@ import { type ClusterServer, mongoServer, natsServer, withDatabase } from '../..
 import { rest } from '../../support/rest.ts';
 import { type Login, newDataDir, removeDataDir, type Server, startServer } from '../../support/server.ts';
 import { type TcpProxy, tcpProxy } from '../../support/tcp-proxy.ts';
+import { patiently } from './patience.ts';
 
 const NODES = 3;
 const ACCOUNTS = 8;
 const PASSWORD = 'correct horse battery';
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = patiently(30_000);
 
 export interface MeshNode {
   readonly name: string;

@@ -7,10 +7,11 @@ import { pathToFileURL } from 'node:url';
 import { serversMissing } from '../../support/cluster-servers.ts';
 import { FaultRun } from './fault.ts';
 import { startMesh } from './mesh.ts';
+import { patiently } from './patience.ts';
 
 const CLOCK = pathToFileURL(join(import.meta.dirname, '..', '..', 'support', 'wrong-clock.mjs')).href;
 /** Within this every account is served again after a kill. */
-const SERVED_MS_MAX = 10_000;
+const SERVED_MS_MAX = patiently(10_000);
 const BETWEEN_MS = 3_000;
 /** Longer than a lease lasts. */
 const PAST_LEASE_MS = 12_000;

@@ -12,6 +12,7 @@ import { rest } from '../../support/rest.ts';
 import { FaultRun } from './fault.ts';
 import { type LoadShape, STEADY } from './load.ts';
 import { type Mesh, startMesh } from './mesh.ts';
+import { patiently } from './patience.ts';
 
 const OVERLOAD_MS = Number(process.env.FAULT_OVERLOAD_SECONDS ?? 120) * 1_000;
 const QUEUE_MAX = 400;
@@ -27,7 +28,7 @@ const FLOOD: LoadShape = {
   sessions: { smtp: 24, lmtp: 4, store: 4, idle: 2 },
   pauseMs: 0,
   retryMs: 500,
-  answerMsMax: 30_000,
+  answerMsMax: patiently(30_000),
 };
 
 interface Samples {

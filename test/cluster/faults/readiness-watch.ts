@@ -6,10 +6,11 @@
 import { setTimeout as after } from 'node:timers/promises';
 import type { FailureSeen } from './load.ts';
 import { isReady, type Mesh } from './mesh.ts';
+import { patiently } from './patience.ts';
 
 const PAUSE_MS = 200;
 /** A node may take so long to notice. */
-const NOTICE_MS = 2_500;
+const NOTICE_MS = patiently(2_500);
 
 interface Answer {
   readonly askedAt: number;
