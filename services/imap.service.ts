@@ -1,7 +1,7 @@
 /** IMAP for mail clients. Sessions read the stores themselves and write through the account's mailbox actor. */
 
 import { randomBytes } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { ServiceBroker, ServiceSchema } from 'moleculer';
 import { ColumnsCache } from '../core/imap/columns-cache.ts';
 import { makeImapEngine } from '../core/imap/engine.ts';
@@ -32,6 +32,7 @@ const environment = (context: NodeContext, broker: ServiceBroker): ImapEnvironme
   now: context.now,
   random: (length) => randomBytes(length),
   turn: setImmediate,
+  sleep: (ms) => setTimeout(ms, undefined, { ref: false }),
   log: (event, facts) => context.log.info(facts, event),
 });
 

@@ -3,7 +3,7 @@
  * grammar is BAD, a MailError is NO, and a Fault is logged and costs this connection, never the process.
  */
 
-import { asMailError, Fault, type MailError } from '../mail/errors.ts';
+import { asMailError, Fault } from '../mail/errors.ts';
 import { REPLIES, type Reply } from '../mail/reply.ts';
 import type { Engine, EngineFactory, Wire } from '../mail/wire.ts';
 import { BadSyntax } from './bad-syntax.ts';
@@ -186,31 +186,13 @@ class ImapEngine implements Engine {
     try {
       const { code, text, after } = await run();
       this.#badInARow = 0;
-      const trouble = await this.#tellChanges(spec);
+      // The command is done: trouble here must not make its OK a NO.
+      const trouble = await this.#session.tellChanges(spec.holdsExpunge !== true);
       this.#tagged(tag, 'OK', code, text ?? `${spec.name} completed`);
       await after?.();
       if (trouble instanceof Fault) this.#fault(trouble);
     } catch (thrown) {
       this.#fail(tag, thrown);
-    }
-  }
-
-  /**
-   * Other sessions' changes, told before the tagged response (RFC 9051 §5.2, §7.5.1). The command is done by then, so
-   * trouble here must not make its OK a NO.
-   */
-  async #tellChanges(spec: CommandSpec<unknown>): Promise<MailError | null> {
-    const { selected } = this.#session;
-    if (selected === null) return null;
-    try {
-      await selected.poll({ expunge: spec.holdsExpunge !== true });
-      selected.writeHighestModSeq();
-      return null;
-    } catch (thrown) {
-      if (thrown instanceof ConnectionClosed) throw thrown;
-      const error = asMailError(thrown);
-      this.#session.log('imap.pollFailed', { ...error.facts, error: error.message });
-      return error;
     }
   }
 

@@ -43,6 +43,8 @@ export interface ImapEnvironment {
   random(length: number): Uint8Array;
   /** Resolves in another turn of the event loop: long work waits for it now and then, so that others are served. */
   turn(): Promise<void>;
+  /** Resolves after that time, unless the process ends before. */
+  sleep(ms: number): Promise<void>;
   /** One log line; never a password, a body or a token. */
   log(event: string, facts: Readonly<Record<string, unknown>>): void;
 }

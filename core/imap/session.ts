@@ -3,13 +3,13 @@
  * selected, what was enabled) and the connection's two ends, the writer and the input; it decides nothing itself.
  */
 
-import { Fault } from '../mail/errors.ts';
+import { asMailError, Fault, type MailError } from '../mail/errors.ts';
 import type { AccountId } from '../mail/ids.ts';
 import type { Wire } from '../mail/wire.ts';
 import type { CommitResult, Op } from '../ports/mail-store.ts';
 import type { Enabled } from './enabled.ts';
 import type { ImapEnvironment } from './environment.ts';
-import { ImapInput } from './input.ts';
+import { ConnectionClosed, ImapInput } from './input.ts';
 import { limitsAfterLogin } from './limits.ts';
 import { encodeMailboxName } from './mailbox-name.ts';
 import type { MailboxView } from './mailbox-view.ts';
@@ -82,6 +82,23 @@ export class ImapSession {
   /** Through the account's mailbox actor. */
   commit(ops: readonly Op[]): Promise<CommitResult> {
     return this.env.commit(this.account, ops, this.wire.session);
+  }
+
+  /**
+   * Tells what has changed in the selected mailbox (RFC 9051 §5.2). What can't be had is told another time.
+   * @returns the trouble, which is logged already
+   */
+  async tellChanges(expunge: boolean): Promise<MailError | null> {
+    try {
+      await this.#selected?.poll({ expunge });
+      this.#selected?.writeHighestModSeq();
+      return null;
+    } catch (thrown) {
+      if (thrown instanceof ConnectionClosed) throw thrown;
+      const error = asMailError(thrown);
+      this.log('imap.pollFailed', { ...error.facts, error: error.message });
+      return error;
+    }
   }
 
   /** Writes a mailbox name as astring or string of the encoding agreed on. */

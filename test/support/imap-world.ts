@@ -78,6 +78,7 @@ export class ImapWorld {
   /** Hints get lost. */
   silent = false;
   readonly #stores: ImapStores;
+  readonly #sleepers: (() => void)[] = [];
   readonly #listeners = new Set<(hint: MailboxHint) => void>();
 
   private constructor(stores: ImapStores, account: AccountId, config: Partial<ImapConfig>) {
@@ -99,6 +100,7 @@ export class ImapWorld {
       now: Date.now,
       random: (length) => randomBytes(length),
       turn: setImmediate,
+      sleep: () => new Promise((resolve) => this.#sleepers.push(resolve)),
       log: (event, facts) => this.logged.push({ event, facts }),
     };
   }
@@ -116,6 +118,13 @@ export class ImapWorld {
       mailboxes: START.map(([name, role]) => ({ id: randomId<MailboxId>(randomBytes(16)), name, role })),
     });
     return new ImapWorld(stores, account, config);
+  }
+
+  /** As much time passes as anything waits for. @returns how many waited */
+  passTime(): number {
+    const sleepers = this.#sleepers.splice(0);
+    for (const wake of sleepers) wake();
+    return sleepers.length;
   }
 
   get listeners(): number {

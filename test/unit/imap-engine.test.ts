@@ -243,6 +243,38 @@ test('the second hint of a burst is not lost while the first is being told', asy
   connection.end();
 });
 
+test('IDLE goes on while the store does not answer, and tells what came once it does', async () => {
+  const world = await ImapWorld.open(stores);
+  let asked = 0;
+  let fails = false;
+  const changes: MailStoreReader['changes'] = async (...args) => {
+    asked++;
+    if (fails) throw new TemporaryError('storeUnavailable');
+    return world.env.store.changes(...args);
+  };
+  const store = storeWith(world, { changes });
+  const connection = await loggedIn({ ...world.env, store, columns: new ColumnsCache(store) });
+  await connection.send('a1 SELECT INBOX\r\na2 IDLE\r\n');
+  connection.rest();
+  fails = true;
+  asked = 0;
+  await world.deliver('INBOX', exampleMessage(1));
+  while (world.logged.at(-1)?.event !== 'imap.pollFailed') await new Promise(setImmediate);
+  // Hints don't make it look more often than it may.
+  await world.deliver('INBOX', exampleMessage(2));
+  await new Promise(setImmediate);
+  assert.deepEqual([asked, connection.rest()], [1, '']);
+  fails = false;
+  assert.equal(world.passTime(), 1);
+  await connection.until((line) => line === '* 2 EXISTS');
+  fails = true;
+  await world.deliver('INBOX', exampleMessage(3));
+  await connection.send('DONE\r\n');
+  assert.match(connection.rest(), /^a2 OK /m);
+  assert.equal(world.listeners, 0);
+  connection.end();
+});
+
 test('a client that goes away during IDLE takes its listener along', async () => {
   const world = await ImapWorld.open(stores);
   const connection = await loggedIn(world.env);

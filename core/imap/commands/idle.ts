@@ -1,7 +1,11 @@
 /** IDLE: tells what changes in the selected mailbox as soon as it is known, until the client says DONE. */
 
+import { TemporaryError } from '../../mail/errors.ts';
 import { BadSyntax } from '../bad-syntax.ts';
 import { type CommandSpec, LOGGED_IN } from '../command.ts';
+
+/** Between two looks at a store that does not answer. */
+const AGAIN_MS = 3_000;
 
 export const idle: CommandSpec<void> = {
   name: 'IDLE',
@@ -11,6 +15,7 @@ export const idle: CommandSpec<void> = {
   async run(session) {
     const { input, out } = session;
     let stale = true;
+    let resting = false;
     const unsubscribe = session.env.changes(session.account)((hint) => {
       const mailbox = session.selected?.mailbox.id;
       // None named: any may have changed.
@@ -26,11 +31,18 @@ export const idle: CommandSpec<void> = {
           if (Buffer.from(line).toString('latin1').toUpperCase() !== 'DONE') throw new BadSyntax('Expected DONE');
           return {};
         }
-        if (stale) {
+        if (stale && !resting) {
+          // A hint that comes meanwhile sets it again.
           stale = false;
-          await session.selected?.poll({ expunge: true });
-          session.selected?.writeHighestModSeq();
-          // A hint that came meanwhile has set it again.
+          const trouble = await session.tellChanges(true);
+          if (trouble instanceof TemporaryError) {
+            // The client stays: a NO before its DONE would leave it with a line that is no command.
+            stale = resting = true;
+            void session.env.sleep(AGAIN_MS).then(() => {
+              resting = false;
+              input.wake();
+            });
+          } else if (trouble !== null) throw trouble;
           continue;
         }
         await input.more();

@@ -85,13 +85,12 @@ class Dialogue {
     return line;
   }
 
-  /** Whether a line comes in time. */
-  async hears(within: number): Promise<boolean> {
+  /** The next line if it comes in time. */
+  async hears(within: number): Promise<string | undefined> {
     try {
-      await this.line(within);
-      return true;
+      return await this.line(within);
     } catch (error) {
-      if (error instanceof Failure && error.kind === 'silent') return false;
+      if (error instanceof Failure && error.kind === 'silent') return undefined;
       throw error;
     }
   }
@@ -256,7 +255,8 @@ async function idler(options: SessionOptions, login: Login): Promise<Session> {
       await dialogue.write('x IDLE\r\n');
       for (let line = await dialogue.line(); !line.startsWith('+'); line = await dialogue.line())
         if (line.startsWith('x ')) throw refusal('IDLE', line);
-      await dialogue.hears(IDLE_MS);
+      const heard = await dialogue.hears(IDLE_MS);
+      if (heard?.startsWith('x ')) throw refusal('IDLE', heard);
       await dialogue.write('DONE\r\n');
       await dialogue.tagged('IDLE');
     },
