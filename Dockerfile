@@ -28,6 +28,7 @@ COPY --from=build --chown=10001:10001 /empty /data
 WORKDIR /app
 USER 10001:10001
 ENV NODE_COMPILE_CACHE=/cache \
+    NODE_OPTIONS=--max-semi-space-size=8 MALLOC_MMAP_THRESHOLD_=131072 \
     MAILMESH_BIND=0.0.0.0 \
     MAILMESH_DATA_DIR=/data
 VOLUME /data

@@ -79,7 +79,8 @@ export async function startMailmesh(options: MailmeshOptions): Promise<System> {
     more.MAILMESH_MONGO_URL = options.mesh.mongoUrl;
     more.MAILMESH_NATS_URL = options.mesh.natsUrl;
   }
-  // The flag is that of `npm start`.
+  // As `npm start` does it.
+  Object.assign(more, { MALLOC_MMAP_THRESHOLD_: '131072' });
   const child = spawn(process.execPath, ['--max-semi-space-size=8', COMMAND, 'start', '--json'], {
     env: serverEnvironment(dataDir, more),
     // Over the channel it hears when this process ends, and ends too.
