@@ -106,23 +106,23 @@ export const ACCOUNTS_PER_SHARD = 100_000;
 
 /** docs/benchmarks.md: one machine, one process, the embedded drivers; and what a mesh takes more. */
 export const MEASURED = {
-  date: '2026-11-24',
-  acceptCpuMs: 0.76,
-  wholeWayCpuMs: 2.24,
-  wholeWay75KbCpuMs: 3.42,
-  commitCpuMs: 0.58,
-  envelopeCpuMs: 0.000_68,
-  bodyCpuMs: 0.015_52,
-  deliveriesPerSecond: 405,
-  connectionBytes: 5_930,
+  date: '2026-11-25',
+  acceptCpuMs: 0.64,
+  wholeWayCpuMs: 1.79,
+  wholeWay75KbCpuMs: 2.54,
+  commitCpuMs: 0.56,
+  envelopeCpuMs: 0.000_54,
+  bodyCpuMs: 0.013_35,
+  deliveriesPerSecond: 537,
+  connectionBytes: 4_440,
   /** Of four brokers, for the whole way of a message of 10 KB; the store's is its own. */
-  meshWayCpuMs: 16.51,
+  meshWayCpuMs: 14.32,
   /** Both brokers and NATS, for a commit that goes to another node. */
-  hopCpuMs: 0.06,
+  hopCpuMs: 0.07,
   /** The cluster's indexer on a database in memory, 400 messages of 10 KB (2026-11-24; in no table there). */
   indexCpuMs: 0.99,
-  restBytes: 238e6,
-  loadBytes: 587e6,
+  restBytes: 228e6,
+  loadBytes: 571e6,
 } as const;
 
 /** CPU of nodes whose stores are MongoDB and NATS instead of files of their own, for the same work. */
