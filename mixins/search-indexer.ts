@@ -142,7 +142,7 @@ export class SearchIndexer {
   async #index(account: AccountId): Promise<void> {
     const { mail, search } = this.#stores;
     for (let since = await search.mark(account); !this.#stopped; ) {
-      const { changed, upTo, tooOld } = await mail.changes(account, null, since, BATCH);
+      const { changed, upTo, more, tooOld } = await mail.changes(account, null, since, BATCH);
       // Behind the history floor only expunges are lost, and they need no index.
       const fresh = changed.filter((row) => tooOld || row.created > since);
       const ids = [...new Set(fresh.map((row) => row.content))];
@@ -158,7 +158,7 @@ export class SearchIndexer {
       const began = performance.now();
       await search.index(documents, [{ account, mark: upTo }]);
       await this.#makeRoom(performance.now() - began);
-      if (upTo === since || changed.length === 0) return;
+      if (!more) return;
       since = upTo;
     }
   }

@@ -91,7 +91,6 @@ export class MailboxColumns {
       const entries = changes.changed.length + changes.vanished.length;
       if (changes.tooOld || changed.size + vanished.size + entries > CHANGES_MAX) return await this.#reload();
       upTo = changes.upTo;
-      if (entries === 0) break;
       for (const row of changes.changed) {
         changed.set(row.uid, row);
         if (row.modSeq > modSeq) modSeq = row.modSeq;
@@ -101,6 +100,8 @@ export class MailboxColumns {
         changed.delete(one.uid);
         if (one.modSeq > modSeq) modSeq = one.modSeq;
       }
+      // What was committed meanwhile has its own hint: where mail streams in, asking until there is none has no end.
+      if (!changes.more) break;
     }
     this.#upTo = upTo;
     this.modSeq = modSeq;

@@ -54,7 +54,7 @@ async function expungedSince(session: ImapSession, since: number): Promise<numbe
     const changes = await store.changes(session.account, session.view.mailbox.id, from);
     if (changes.tooOld) return null;
     for (const { uid } of changes.vanished) uids.add(uid);
-    if (changes.upTo <= from || changes.changed.length + changes.vanished.length === 0) break;
+    if (!changes.more) break;
     from = changes.upTo;
   }
   return [...uids].sort((a, b) => a - b);

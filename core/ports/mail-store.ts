@@ -183,6 +183,8 @@ export interface Row {
 export interface Changes {
   /** Ask again from here. Below the account's modSeq when `limit` cut the answer. */
   readonly upTo: ModSeq;
+  /** `limit` cut the answer: there was more behind `upTo` when it was made. */
+  readonly more: boolean;
   /** Rows with since < modSeq ≤ upTo that exist, as they are now. */
   readonly changed: readonly Row[];
   /** Expunged with since < modSeq ≤ upTo. */

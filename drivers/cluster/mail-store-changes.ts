@@ -19,7 +19,7 @@ export async function readChanges(
   since: ModSeq,
   limit: number,
 ): Promise<Changes> {
-  const nothing = { upTo: since, changed: [], vanished: [], tooOld: false };
+  const nothing = { upTo: since, more: false, changed: [], vanished: [], tooOld: false };
   // Most often nothing has changed, which a few numbers tell.
   const state = await tables.accounts.findOne({ _id: account }, { fields: ['modSeq'] });
   if (state === undefined || state.modSeq === since) return nothing;
@@ -44,7 +44,7 @@ async function changesOf(
     });
   let docs = refs.length === 0 ? [] : await find({ $gt: since }, limit + 1);
   const newest = newestOf(docs);
-  if (newest > doc.modSeq) return { newest, value: { upTo: since, changed: [], vanished: [], tooOld: false } };
+  if (newest > doc.modSeq) return { newest, value: { upTo: since, more: true, changed: [], vanished: [], tooOld: false } };
   // What lies above is not all known.
   let horizon: number = doc.modSeq;
   if (docs.length > limit) {
@@ -73,7 +73,8 @@ async function changesOf(
   );
   const upTo = cutAt(unique, limit) ?? horizon;
   const floor = mailbox === null ? doc.floor : (mailboxes[0]?.floor ?? 0);
-  return { newest: newestOf(docs), value: { ...split(unique, upTo), upTo: modSeq(upTo), tooOld: since < floor } };
+  const more = upTo < doc.modSeq;
+  return { newest: newestOf(docs), value: { ...split(unique, upTo), upTo: modSeq(upTo), more, tooOld: since < floor } };
 }
 
 /** A row that was carried out after the picture is in both lists, the same in each. */

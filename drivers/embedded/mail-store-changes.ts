@@ -56,7 +56,7 @@ export function readChanges(
   limit: number,
 ): Changes {
   const owner = reader.accountRow(account);
-  if (owner === undefined) return { upTo: since, changed: [], vanished: [], tooOld: false };
+  if (owner === undefined) return { upTo: since, more: false, changed: [], vanished: [], tooOld: false };
   const mailboxes = reader.changedMailboxes(owner.key, mailbox, since);
   const floor = mailbox === null ? owner.floor : (mailboxes[0]?.floor ?? 0);
   const tooOld = since < floor;
@@ -72,15 +72,16 @@ export function readChanges(
       if (oneOnly) {
         const whole: Entries = { changed: [], vanished: [] };
         gather(reader, mailboxes, since, cut, NO_LIMIT, whole);
-        return { upTo: modSeq(cut), ...whole, tooOld };
+        return { upTo: modSeq(cut), more: cut < owner.mod_seq, ...whole, tooOld };
       }
       return {
         upTo: modSeq(cut),
+        more: cut < owner.mod_seq,
         changed: entries.changed.filter((row) => row.modSeq <= cut),
         vanished: entries.vanished.filter((one) => one.modSeq <= cut),
         tooOld,
       };
     }
   }
-  return { upTo: modSeq(owner.mod_seq), ...entries, tooOld };
+  return { upTo: modSeq(owner.mod_seq), more: false, ...entries, tooOld };
 }

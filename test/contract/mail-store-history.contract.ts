@@ -24,7 +24,7 @@ async function inPieces(
   const top = await a.modSeq();
   let calls = 0;
   for (let since: ModSeq = modSeq(0); ; ) {
-    const { upTo, changed, vanished, tooOld } = await a.store.changes(a.id, mailbox, since, limit);
+    const { upTo, more, changed, vanished, tooOld } = await a.store.changes(a.id, mailbox, since, limit);
     assert.equal(tooOld, false);
     for (const one of [...changed, ...vanished]) {
       assert(one.modSeq > since && one.modSeq <= upTo);
@@ -32,6 +32,7 @@ async function inPieces(
     }
     calls++;
     assert(upTo > since || upTo === top);
+    assert.equal(more, upTo < top);
     since = upTo;
     if (since === top) return { all: all.sort(), calls };
   }
@@ -45,8 +46,8 @@ export function historyCases(it: Case): void {
     await a.do(store(uids(1), 'add', ['\\Flagged']));
     await a.do({ t: 'expunge', mailbox: INBOX, uids: uids(3), onlyDeleted: false });
     await a.fill(1);
-    const { upTo, changed, vanished, tooOld } = await a.store.changes(a.id, INBOX, since);
-    assert.deepEqual([upTo, tooOld], [since + 4, false]);
+    const { upTo, more, changed, vanished, tooOld } = await a.store.changes(a.id, INBOX, since);
+    assert.deepEqual([upTo, more, tooOld], [since + 4, false, false]);
     assert.deepEqual(changed, await a.store.rows(a.id, INBOX, uids(1, 5)));
     assert.deepEqual(
       changed.map((row) => row.created > since),
@@ -59,6 +60,7 @@ export function historyCases(it: Case): void {
     const since = await a.modSeq();
     assert.deepEqual(await a.store.changes(a.id, INBOX, since), {
       upTo: since,
+      more: false,
       changed: [],
       vanished: [],
       tooOld: false,

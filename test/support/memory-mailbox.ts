@@ -153,6 +153,7 @@ export class MemoryMailbox {
   changes(since: number): Changes {
     return {
       upTo: modSeq(this.#modSeq),
+      more: false,
       changed: this.rows.filter((row) => row.modSeq > since).sort((a, b) => a.modSeq - b.modSeq),
       vanished: this.#vanished.filter((one) => one.modSeq > since),
       tooOld: since < this.#floor,

@@ -275,6 +275,32 @@ test('IDLE goes on while the store does not answer, and tells what came once it 
   connection.end();
 });
 
+test('IDLE says that it has begun before it looks, and what it has found before it looks again', async () => {
+  const world = await ImapWorld.open(stores);
+  let slow = false;
+  const looks: (() => void)[] = [];
+  const changes: MailStoreReader['changes'] = async (...args) => {
+    if (slow) await new Promise<void>((resolve) => looks.push(resolve));
+    return world.env.store.changes(...args);
+  };
+  const store = storeWith(world, { changes });
+  const connection = await loggedIn({ ...world.env, store, columns: new ColumnsCache(store) });
+  await connection.send('a1 SELECT INBOX\r\n');
+  connection.rest();
+  slow = true;
+  const begun = connection.send('a2 IDLE\r\n');
+  await connection.until((line) => line === '+ idling');
+  await world.deliver('INBOX', exampleMessage(1));
+  looks.shift()!();
+  await connection.until((line) => line === '* 1 EXISTS');
+  slow = false;
+  for (const look of looks) look();
+  await begun;
+  await connection.send('DONE\r\n');
+  assert.match(connection.rest(), /^a2 OK /m);
+  connection.end();
+});
+
 test('a client that goes away during IDLE takes its listener along', async () => {
   const world = await ImapWorld.open(stores);
   const connection = await loggedIn(world.env);

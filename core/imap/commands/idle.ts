@@ -34,6 +34,8 @@ export const idle: CommandSpec<void> = {
         if (stale && !resting) {
           // A hint that comes meanwhile sets it again.
           stale = false;
+          // Nobody waits for the store to hear what is known already.
+          await input.flush();
           const trouble = await session.tellChanges(true);
           if (trouble instanceof TemporaryError) {
             // The client stays: a NO before its DONE would leave it with a line that is no command.
