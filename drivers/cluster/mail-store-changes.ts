@@ -44,7 +44,8 @@ async function changesOf(
     });
   let docs = refs.length === 0 ? [] : await find({ $gt: since }, limit + 1);
   const newest = newestOf(docs);
-  if (newest > doc.modSeq) return { newest, value: { upTo: since, more: true, changed: [], vanished: [], tooOld: false } };
+  if (newest > doc.modSeq)
+    return { newest, value: { upTo: since, more: true, changed: [], vanished: [], tooOld: false } };
   // What lies above is not all known.
   let horizon: number = doc.modSeq;
   if (docs.length > limit) {

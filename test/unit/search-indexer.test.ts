@@ -20,7 +20,9 @@ test('accounts that change while another is caught up with wait for it', async (
     mail: {
       changes: (account: AccountId) => {
         asked.push(account);
-        return new Promise((resolve) => answers.push(() => resolve({ changed: [], upTo: 1, more: false, tooOld: false })));
+        return new Promise((resolve) =>
+          answers.push(() => resolve({ changed: [], upTo: 1, more: false, tooOld: false })),
+        );
       },
       contents: async () => [],
     },
