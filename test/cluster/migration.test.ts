@@ -145,8 +145,11 @@ test('mailmesh migrate: one at a time; nodes tell their format; a database that 
     });
     assert.match(found.trouble!, /was made by a newer version/);
     assert.deepEqual(found.waitingFor, ['store']);
-    const counted = (await node.context.metrics.meshEvents.get()).values;
-    assert.equal(counted.find(({ labels }) => labels.event === 'database.newer')?.value, 1);
+    // It is told of once the session is renewed too: a round trip after the node has seen it.
+    const told = await eventually('an event of the newer database', async () =>
+      (await node.context.metrics.meshEvents.get()).values.find(({ labels }) => labels.event === 'database.newer'),
+    );
+    assert.equal(told.value, 1);
   } finally {
     await node.stop();
     await database.dispose();
