@@ -10,6 +10,7 @@ import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { serversMissing } from './support/cluster-servers.ts';
+import { ISOLATED, ISOLATED_VARIABLE, namespacesMissing } from './support/server-room.ts';
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const flags = process.argv.slice(2).filter((word) => word.startsWith('--'));
@@ -18,17 +19,33 @@ const files = globSync('test/cluster/**/*.test.ts', { cwd: root })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort();
 const isFault = (file: string): boolean => file.includes('/faults/');
+/** They make links and take them down, in a network of their own. */
+const isOfLinks = (file: string): boolean => file.endsWith('/links.test.ts');
 const faults = process.env.FAULTS === 'off' ? [] : files.filter(isFault);
 const others = files.filter((file) => !isFault(file));
 
-async function run(tests: readonly string[], concurrency: number): Promise<boolean> {
+interface Running {
+  readonly concurrency: number;
+  /** Of the runner. */
+  readonly prefix?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+async function run(tests: readonly string[], { concurrency, prefix = [], env = {} }: Running): Promise<boolean> {
   if (tests.length === 0) return true;
-  const runner = spawn(
-    process.execPath,
-    ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...flags, ...tests],
-    { cwd: root, stdio: 'inherit' },
-  );
+  const args = ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...flags, ...tests];
+  const [command, ...more] = [...prefix, process.execPath, ...args] as [string, ...string[]];
+  const runner = spawn(command, more, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
   return (await once(runner, 'exit'))[0] === 0;
+}
+
+/** Where namespaces can't be made, the tests say so. */
+async function runIsolated(tests: readonly string[]): Promise<boolean> {
+  const isolated = (await namespacesMissing()) === false;
+  return run(tests, {
+    concurrency: 1,
+    ...(isolated ? { prefix: ISOLATED, env: { [ISOLATED_VARIABLE]: 'true' } } : {}),
+  });
 }
 
 if (files.length === 0) {
@@ -43,5 +60,12 @@ if (missing !== false) {
   console.log(`The cluster's tests are skipped: ${missing}`);
   process.exit(0);
 }
-const outcomes = [await run(others, Math.min(2, availableParallelism())), await run(faults, 1)];
+const outcomes = [
+  await run(others, { concurrency: Math.min(2, availableParallelism()) }),
+  await run(
+    faults.filter((file) => !isOfLinks(file)),
+    { concurrency: 1 },
+  ),
+  await runIsolated(faults.filter(isOfLinks)),
+];
 process.exitCode = outcomes.every(Boolean) ? 0 : 1;

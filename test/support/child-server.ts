@@ -94,8 +94,8 @@ export async function freePort(): Promise<number> {
 }
 
 /** Resolves when something on the port takes a connection. */
-export async function accepts(port: number): Promise<void> {
-  const socket = connect({ port, host: '127.0.0.1' });
+export async function accepts(port: number, host: string): Promise<void> {
+  const socket = connect({ port, host });
   try {
     await once(socket, 'connect');
   } finally {

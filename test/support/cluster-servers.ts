@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { MongoClient } from 'mongodb';
 import { accepts, type ChildServer, startChildServer } from './child-server.ts';
-import { mongoProgram, NoServer, natsProgram } from './cluster-programs.ts';
+import { mongoProgram, NoServer, natsProgram, type Program } from './cluster-programs.ts';
 
 const HELLO_MS_MAX = 10_000;
 
@@ -37,8 +37,8 @@ export function withDatabase(url: string, database: string): string {
   return named.href;
 }
 
-async function withMongo<T>(port: number, body: (client: MongoClient) => Promise<T>): Promise<T> {
-  const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`, {
+async function withMongo<T>(port: number, host: string, body: (client: MongoClient) => Promise<T>): Promise<T> {
+  const client = new MongoClient(`mongodb://${host}:${port}/?directConnection=true`, {
     serverSelectionTimeoutMS: HELLO_MS_MAX,
   });
   try {
@@ -49,20 +49,20 @@ async function withMongo<T>(port: number, body: (client: MongoClient) => Promise
   }
 }
 
-async function mongoHello(port: number): Promise<void> {
-  await accepts(port);
-  await withMongo(port, (client) => client.db('admin').command({ hello: 1 }));
+async function mongoHello(port: number, host: string): Promise<void> {
+  await accepts(port, host);
+  await withMongo(port, host, (client) => client.db('admin').command({ hello: 1 }));
 }
 
 /** A real mongod is a replica set only once it is told so; then it elects itself. */
-async function mongodHello(port: number): Promise<void> {
-  await accepts(port);
-  await withMongo(port, async (client) => {
+async function mongodHello(port: number, host: string): Promise<void> {
+  await accepts(port, host);
+  await withMongo(port, host, async (client) => {
     const admin = client.db('admin');
     const { isWritablePrimary, setName } = await admin.command({ hello: 1 });
     if (isWritablePrimary === true) return;
     if (setName === undefined) {
-      const members = [{ _id: 0, host: `127.0.0.1:${port}` }];
+      const members = [{ _id: 0, host: `${host}:${port}` }];
       await admin.command({ replSetInitiate: { _id: 'tests', members } });
     }
     throw new Error('not a primary yet');
@@ -70,8 +70,8 @@ async function mongodHello(port: number): Promise<void> {
 }
 
 /** The first line of a NATS server says what it is; it comes when JetStream has recovered. */
-async function natsHello(port: number): Promise<void> {
-  const socket = connect({ port, host: '127.0.0.1', timeout: HELLO_MS_MAX });
+async function natsHello(port: number, host: string): Promise<void> {
+  const socket = connect({ port, host, timeout: HELLO_MS_MAX });
   socket.once('timeout', () => socket.destroy(new Error('no INFO')));
   try {
     await once(socket, 'connect');
@@ -82,20 +82,36 @@ async function natsHello(port: number): Promise<void> {
   }
 }
 
+/** Where a server runs, unless on loopback. */
+interface ServerPlace {
+  /** The address that it is asked by; it listens on all that there are. */
+  readonly host: string;
+  /** Put before its command. */
+  readonly enter: readonly [string, ...string[]];
+}
+
+const LOOPBACK = '127.0.0.1';
+const listensOn = (place: ServerPlace | undefined): string => (place === undefined ? LOOPBACK : '0.0.0.0');
+const commandAt = (place: ServerPlace | undefined, command: Program['command']): Program['command'] =>
+  place === undefined ? command : [...place.enter, ...command];
+
 export interface MongoOptions {
   /** Not a replica set. */
   readonly standalone?: boolean;
   /** Clients must authenticate, as a user that was made while this was off: see `restart`. */
   readonly args?: readonly string[];
+  readonly place?: ServerPlace | undefined;
 }
 
-export async function mongoServer({ standalone = false, args: more = [] }: MongoOptions = {}): Promise<ClusterServer> {
+export async function mongoServer(options: MongoOptions = {}): Promise<ClusterServer> {
+  const { standalone = false, args: more = [], place } = options;
+  const host = place?.host ?? LOOPBACK;
   const given = process.env.MONGO_URL;
   if (given !== undefined && given !== '') return foreign(given, 'MONGO_URL');
   const { kind, command } = await mongoProgram();
   const server = await startChildServer({
     name: 'mongo',
-    command,
+    command: commandAt(place, command),
     args: (port, dataDir) =>
       kind === 'mongod'
         ? [
@@ -103,7 +119,7 @@ export async function mongoServer({ standalone = false, args: more = [] }: Mongo
               '--port',
               String(port),
               '--bind_ip',
-              '127.0.0.1',
+              listensOn(place),
               '--dbpath',
               dataDir,
               '--wiredTigerCacheSizeGB',
@@ -113,16 +129,16 @@ export async function mongoServer({ standalone = false, args: more = [] }: Mongo
             ...more,
           ]
         : [
-            ...['--port', String(port), '--host', '127.0.0.1', '--storage-path', dataDir, '--sync-on-commit'],
+            ...['--port', String(port), '--host', listensOn(place), '--storage-path', dataDir, '--sync-on-commit'],
             ...['--cache-size', '256M', '--log-level', 'WARNING'],
             ...(standalone ? ['--standalone'] : []),
             ...more,
           ],
     // While it stops in good order, the stand-in says that its replica set has no members, which clients take for ever.
     stopSignal: kind === 'mongod' ? 'SIGTERM' : 'SIGKILL',
-    ready: kind === 'mongod' && !standalone ? mongodHello : mongoHello,
+    ready: (port) => (kind === 'mongod' && !standalone ? mongodHello : mongoHello)(port, host),
   });
-  return Object.assign(server, { url: `mongodb://127.0.0.1:${server.port}`, own: true });
+  return Object.assign(server, { url: `mongodb://${host}:${server.port}`, own: true });
 }
 
 export interface NatsOptions {
@@ -130,23 +146,26 @@ export interface NatsOptions {
   readonly jetStream?: boolean;
   /** Such as `['--user', 'a', '--pass', 'b']`. */
   readonly args?: readonly string[];
+  readonly place?: ServerPlace | undefined;
 }
 
-export async function natsServer({ jetStream = true, args: more = [] }: NatsOptions = {}): Promise<ClusterServer> {
+export async function natsServer(options: NatsOptions = {}): Promise<ClusterServer> {
+  const { jetStream = true, args: more = [], place } = options;
+  const host = place?.host ?? LOOPBACK;
   const given = process.env.NATS_URL;
   if (given !== undefined && given !== '') return foreign(given, 'NATS_URL');
   const { command } = await natsProgram();
   const server = await startChildServer({
     name: 'nats',
-    command,
+    command: commandAt(place, command),
     args: (port, dataDir) => [
-      ...['-a', '127.0.0.1', '-p', String(port)],
+      ...['-a', listensOn(place), '-p', String(port)],
       ...(jetStream ? ['-js', '-sd', dataDir] : []),
       ...more,
     ],
-    ready: natsHello,
+    ready: (port) => natsHello(port, host),
   });
-  return Object.assign(server, { url: `nats://127.0.0.1:${server.port}`, own: true });
+  return Object.assign(server, { url: `nats://${host}:${server.port}`, own: true });
 }
 
 /** Bytes that a server started with `-m port` has taken from clients and given to them since its start. */

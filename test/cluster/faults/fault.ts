@@ -39,12 +39,13 @@ export interface Fault {
 export class FaultRun {
   readonly mesh: Mesh;
   readonly #ledger = new Ledger();
-  readonly #random: () => number;
+  /** Of the run's seed. */
+  readonly random: () => number;
   #count = 0;
 
   private constructor(mesh: Mesh, random: () => number) {
     this.mesh = mesh;
-    this.#random = random;
+    this.random = random;
   }
 
   static async on(t: TestContext, mesh: Mesh): Promise<FaultRun> {
@@ -52,7 +53,7 @@ export class FaultRun {
     t.diagnostic(`seed ${seed}`);
     const run = new FaultRun(mesh, randomFrom(seed));
     await makeFlagged({
-      ...{ server: mesh.up, accounts: mesh.accounts, ledger: run.#ledger, random: run.#random },
+      ...{ server: mesh.up, accounts: mesh.accounts, ledger: run.#ledger, random: run.random },
       ...{ tag: 'flagged', answerMsMax: STEADY.answerMsMax },
     });
     return run;
@@ -66,7 +67,7 @@ export class FaultRun {
     await allReady(mesh);
     const before = this.#ledger.promised.size;
     const tag = `f${this.#count++}`;
-    const load = new Load(mesh, this.#ledger, { tag, shape, random: this.#random });
+    const load = new Load(mesh, this.#ledger, { tag, shape, random: this.random });
     const watch = new ReadinessWatch(mesh);
     let report: LoadReport;
     try {

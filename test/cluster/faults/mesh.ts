@@ -12,10 +12,11 @@ import { eventually } from '../../support/clients.ts';
 import { type ClusterServer, mongoServer, natsServer, withDatabase } from '../../support/cluster-servers.ts';
 import { rest } from '../../support/rest.ts';
 import { type Login, newDataDir, removeDataDir, type Server, startServer } from '../../support/server.ts';
+import type { ServerRoom } from '../../support/server-room.ts';
 import { type TcpProxy, tcpProxy } from '../../support/tcp-proxy.ts';
 import { patiently } from './patience.ts';
 
-const NODES = 3;
+export const NODES = 3;
 const ACCOUNTS = 8;
 const PASSWORD = 'correct horse battery';
 const READY_MS_MAX = patiently(30_000);
@@ -71,25 +72,32 @@ export const allReady = (mesh: Mesh, deadlineMs = READY_MS_MAX): Promise<true> =
     deadlineMs,
   );
 
-async function newNode(
-  name: string,
-  servers: { readonly mongo: ClusterServer; readonly nats: ClusterServer; readonly database: string },
-  env: Readonly<Record<string, string>>,
-): Promise<MeshNode> {
+interface NodeServers {
+  readonly mongo: ClusterServer;
+  readonly nats: ClusterServer;
+  readonly database: string;
+  /** Of the servers on a link of the node's own, which it then takes instead of its proxies. */
+  readonly host: string | undefined;
+}
+
+async function newNode(name: string, servers: NodeServers, env: Readonly<Record<string, string>>): Promise<MeshNode> {
   const [mongo, nats, dataDir] = await Promise.all([
     tcpProxy(servers.mongo.port),
     tcpProxy(servers.nats.port),
     newDataDir(),
   ]);
-  // The address of the proxy, not the one that the replica set tells of itself.
-  const mongoUrl = `${withDatabase(`mongodb://127.0.0.1:${mongo.port}`, servers.database)}?directConnection=true`;
+  const { host } = servers;
+  const mongoAt = host === undefined ? `127.0.0.1:${mongo.port}` : `${host}:${servers.mongo.port}`;
+  const natsAt = host === undefined ? `127.0.0.1:${nats.port}` : `${host}:${servers.nats.port}`;
+  // The address on the node's own way, not the one that the replica set tells of itself.
+  const mongoUrl = `${withDatabase(`mongodb://${mongoAt}`, servers.database)}?directConnection=true`;
   const logs: string[][] = [];
   const node: MeshNode = {
     ...{ name, mongo, nats, dataDir, server: undefined },
     async start(more = {}) {
       node.server = await startServer(dataDir, {
         MAILMESH_MONGO_URL: mongoUrl,
-        MAILMESH_NATS_URL: `nats://127.0.0.1:${nats.port}`,
+        MAILMESH_NATS_URL: `nats://${natsAt}`,
         MAILMESH_NODE_ID: name,
         // Nothing is measured here about TLS, and the load is at home in one process.
         MAILMESH_INSECURE_AUTH: 'true',
@@ -131,11 +139,17 @@ async function newAccounts(server: Server, key: string, domain: string): Promise
   return logins;
 }
 
-export async function startMesh(t: TestContext, env: Readonly<Record<string, string>> = {}): Promise<Mesh> {
-  const [mongo, nats] = await Promise.all([mongoServer(), natsServer()]);
+/** @param room where the two servers run, with a link for each node */
+export async function startMesh(
+  t: TestContext,
+  env: Readonly<Record<string, string>> = {},
+  room?: ServerRoom,
+): Promise<Mesh> {
+  const place = room && { host: room.hosts[0]!, enter: room.enter };
+  const [mongo, nats] = await Promise.all([mongoServer({ place }), natsServer({ place })]);
   const database = `faults-${randomBytes(4).toString('hex')}`;
   const nodes = await Promise.all(
-    Array.from({ length: NODES }, (_, i) => newNode(`node${i}`, { mongo, nats, database }, env)),
+    Array.from({ length: NODES }, (_, i) => newNode(`node${i}`, { mongo, nats, database, host: room?.hosts[i] }, env)),
   );
   t.after(async () => {
     await Promise.all(nodes.map((node) => node.close()));
