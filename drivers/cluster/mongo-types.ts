@@ -39,6 +39,9 @@ export type Filter<T> = { readonly [K in keyof T]?: Condition<T[K]> } & {
   readonly $expr?: Expression;
 };
 
+/** MongoDB refuses an upsert whose filter has `$expr`. */
+export type UpsertFilter<T> = Filter<T> & { readonly $expr?: never };
+
 type Fields<T> = Partial<Omit<T, '_id'>> & { readonly [path: `${string}.${string}`]: unknown };
 type Numbers<T> = {
   readonly [K in keyof T as NonNullable<T[K]> extends number ? K : never]?: number;
@@ -92,7 +95,8 @@ export interface Updated {
 
 export type BulkOperation<T> =
   | { readonly insertOne: { readonly document: T } }
-  | { readonly updateOne: { readonly filter: Filter<T>; readonly update: Update<T>; readonly upsert?: boolean } }
+  | { readonly updateOne: { readonly filter: Filter<T>; readonly update: Update<T>; readonly upsert?: false } }
+  | { readonly updateOne: { readonly filter: UpsertFilter<T>; readonly update: Update<T>; readonly upsert: boolean } }
   | { readonly updateMany: { readonly filter: Filter<T>; readonly update: Update<T> } }
   | { readonly deleteOne: { readonly filter: Filter<T> } }
   | { readonly deleteMany: { readonly filter: Filter<T> } };

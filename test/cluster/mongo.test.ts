@@ -225,6 +225,7 @@ test('collection: many are inserted but for those that are there', { skip: missi
     const found = await things.find({ filter: { n: { $gte: 100 } }, sort: { n: -1 }, limit: 120, fields: ['_id'] });
     assert.equal(found.length, 120);
     assert.deepEqual(found[0], { _id: 'm249' });
+    assert.deepEqual(await things.find({ filter: { _id: 'm1' }, fields: [] }), [{ _id: 'm1' }]);
     assert.equal((await things.find({ filter: { _id: { $in: ['m1', 'm2', 'x'] } } })).length, 2);
     assert.deepEqual(await things.group({ filter: { n: { $lt: 4 } }, by: null, sums: { count: 1, sum: '$n' } }), [
       { _id: null, count: 4, sum: 6 },
