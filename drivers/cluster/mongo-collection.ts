@@ -117,7 +117,9 @@ export class Collection<T extends Identified> {
       const cursor = this.#collection().find(filter as Document, {
         ...(sort === undefined ? {} : { sort: sort as Record<string, 1 | -1> }),
         ...(limit === undefined ? {} : { limit, batchSize: Math.max(1, limit) }),
-        ...(fields === undefined ? {} : { projection: Object.fromEntries(['_id', ...fields].map((field) => [field, 1])) }),
+        ...(fields === undefined
+          ? {}
+          : { projection: Object.fromEntries(['_id', ...fields].map((field) => [field, 1])) }),
       });
       return (await cursor.toArray()) as unknown as Pick<T, F | '_id'>[];
     }, deadlineMs);
