@@ -14,6 +14,7 @@ import type {
   Filter,
   Grouping,
   Identified,
+  Index,
   Query,
   Sort,
   Update,
@@ -112,10 +113,11 @@ export class Collection<T extends Identified> {
 
   /** All that match (bound it by `limit`). Go through many by `{ _id: { $gt: last } }`, sorted by _id. */
   find<F extends keyof T = keyof T>(query: Query<T, F>, deadlineMs?: number): Promise<Pick<T, F | '_id'>[]> {
-    const { filter, sort, limit, fields } = query;
+    const { filter, sort, limit, fields, index } = query;
     return request(async () => {
       const cursor = this.#collection().find(filter as Document, {
         ...(sort === undefined ? {} : { sort: sort as Record<string, 1 | -1> }),
+        ...(index === undefined ? {} : { hint: index as Record<string, 1 | -1> }),
         ...(limit === undefined ? {} : { limit, batchSize: Math.max(1, limit) }),
         ...(fields === undefined
           ? {}
@@ -211,10 +213,7 @@ export class Collection<T extends Identified> {
   }
 
   /** Makes an index that is not there yet; safe to be asked for by many nodes at once. */
-  async createIndex(
-    fields: { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 },
-    options: { readonly unique?: boolean } = {},
-  ): Promise<void> {
+  async createIndex(fields: Index<T>, options: { readonly unique?: boolean } = {}): Promise<void> {
     await request(() => this.#collection().createIndex(fields as Record<string, 1 | -1>, options), 60_000);
   }
 

@@ -74,6 +74,9 @@ type PipelineUpdate = readonly (
 
 export type Update<T> = FieldUpdate<T> | PipelineUpdate;
 
+/** The fields of an index, in order. */
+export type Index<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
+
 export type Sort<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
 
 export interface Query<T, F extends keyof T> {
@@ -82,6 +85,8 @@ export interface Query<T, F extends keyof T> {
   readonly limit?: number;
   /** Only these fields (and _id). */
   readonly fields?: readonly F[];
+  /** The index to go by, where a condition on `_id` is there for the shards' sake alone. */
+  readonly index?: Index<T>;
 }
 
 export interface Updated {
