@@ -56,8 +56,6 @@ export const MONGO = {
   logEntries: 12,
   /** As in bench/sim/settings.ts: journaled single writes a second that the stand-in for MongoDB answered on one core. */
   writesPerCoreSecond: 1_000,
-  /** Indexed reads a second that one shard has to spare for queries that every shard is asked. */
-  scatteredReadsPerSecond: 20_000,
   /** Documents a second that one shard adds up in an aggregation. */
   scannedPerSecond: 500_000,
   /** What of a shard such sums may take. */

@@ -134,16 +134,6 @@ export function limits(units: Units): readonly Limit[] {
       };
     }),
     {
-      what: 'looks for changes that every shard is asked',
-      unit: 'queries/s of each shard',
-      // Each commit is looked for by the sessions that watch and by the search index.
-      asked: (accounts) =>
-        accounts <= ACCOUNTS_PER_SHARD ? 0 : peak(rates(accounts, units).commits) * (1 + LOAD.sessionsPerAccount),
-      has: MONGO.scatteredReadsPerSecond,
-      change: 'the range of the mailbox’s _ids in the filter of three queries, so that each is one shard’s',
-      remedy: 'build',
-    },
-    {
       what: 'a pass of the collector over all blobs',
       unit: `blobs in ${MACHINES.collectDays} days, by one node`,
       asked: (accounts) => accounts * blobs,

@@ -3,6 +3,8 @@
  * this process few requests, and one alone goes at once.
  */
 
+import { TemporaryError } from '../../core/mail/errors.ts';
+
 interface Waiting<T, R> {
   readonly item: T;
   readonly resolve: (result: R) => void;
@@ -13,17 +15,27 @@ export class Grouped<T, R> {
   readonly #send: (items: readonly T[]) => Promise<readonly R[]>;
   readonly #most: number;
   readonly #flightsMax: number;
+  readonly #waitingMax: number;
   readonly #waiting: Waiting<T, R>[] = [];
   #flights = 0;
 
-  /** @param send gives one result for each item, in order; a rejection is one of all of them */
-  constructor(send: (items: readonly T[]) => Promise<readonly R[]>, options: { most: number; flightsMax: number }) {
+  /**
+   * @param send gives one result for each item, in order; a rejection is one of all of them
+   * @param options.waitingMax beyond it jobs are rejected at once; to be given where nothing waits for each of them
+   */
+  constructor(
+    send: (items: readonly T[]) => Promise<readonly R[]>,
+    options: { readonly most: number; readonly flightsMax: number; readonly waitingMax?: number },
+  ) {
     this.#send = send;
     this.#most = options.most;
     this.#flightsMax = options.flightsMax;
+    this.#waitingMax = options.waitingMax ?? Number.POSITIVE_INFINITY;
   }
 
   add(item: T): Promise<R> {
+    if (this.#waiting.length >= this.#waitingMax)
+      return Promise.reject(new TemporaryError('storeUnavailable', { detail: 'too much waits to be stored' }));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
       // Those that come in the same turn go together.

@@ -1,6 +1,7 @@
 /**
  * Locks of the cluster: one document each, taken by one atomic update whose times are the server's. A document of a lock
- * that ran out stays until it is taken again.
+ * that ran out stays until it is taken again. Whether it may be taken stands in the update and not in its filter: MongoDB
+ * refuses an upsert whose filter has `$expr`.
  */
 
 import type { LockStore } from '../../core/ports/lock-store.ts';
@@ -25,11 +26,15 @@ export class ClusterLockStore implements LockStore {
   }
 
   async take(name: string, owner: string, ttlMs: number): Promise<boolean> {
-    const free: Expression = { $or: [{ $eq: ['$owner', { $literal: owner }] }, { $lte: ['$until', NOW] }] };
-    const claim = [{ $set: { owner: { $literal: owner }, until: { $add: [NOW, ttlMs] } } }] as const;
-    // Where another holds it the guard matches nothing, and the upsert meets the key that is there.
-    const taken = await this.#locks.updateOne({ _id: name, $expr: free }, claim, { upsert: true });
-    return taken.matched > 0 || taken.upserted;
+    const self: Expression = { $literal: owner };
+    // One that nobody ever took has run out.
+    const free: Expression = { $or: [{ $eq: ['$owner', self] }, { $lte: [{ $ifNull: ['$until', 0] }, NOW] }] };
+    const claim = {
+      owner: { $cond: [free, self, '$owner'] },
+      until: { $cond: [free, { $add: [NOW, ttlMs] }, '$until'] },
+    };
+    const lock = await this.#locks.findOneAndUpdate({ _id: name }, [{ $set: claim }], { upsert: true });
+    return lock?.owner === owner;
   }
 
   /** Whose it is, or was when it ran out. */

@@ -4,7 +4,7 @@
  * account's document holds as committed is ever carried out. When it has resolved, all of it is durable.
  */
 
-import type { AccountId } from '../../core/mail/ids.ts';
+import type { AccountId, MailboxId } from '../../core/mail/ids.ts';
 import type { Effects, RowState } from './mail-store-log.ts';
 import {
   contentRef,
@@ -12,6 +12,8 @@ import {
   type MessageDoc,
   mailboxRef,
   messageRef,
+  SWEEP_EACH_MS,
+  type SweepDoc,
   subscriptionRef,
 } from './mail-store-schema.ts';
 import type { Collection } from './mongo-collection.ts';
@@ -73,7 +75,7 @@ export async function applyEffects(tables: MailTables, of: Application, effects:
   const { account, key, now } = of;
   await Promise.all([
     applyRows(tables, of, effects),
-    applyMailboxes(tables, key, effects),
+    applyMailboxes(tables, of, effects),
     putAll(
       tables.receipts,
       [...effects.receipts.values()].map(({ value: { id, ...receipt }, modSeq }) => ({ _id: id, ...receipt, modSeq })),
@@ -147,7 +149,7 @@ function* runs(rows: readonly RowState[]): Generator<{ readonly first: number; r
   }
 }
 
-async function applyMailboxes(tables: MailTables, key: string, effects: Effects): Promise<void> {
+async function applyMailboxes(tables: MailTables, { key, now }: Application, effects: Effects): Promise<void> {
   const puts = [...effects.mailboxes.values()];
   if (puts.length === 0) return;
   await bulkAll(
@@ -165,11 +167,16 @@ async function applyMailboxes(tables: MailTables, key: string, effects: Effects)
       },
     })),
   );
-  const sweeps = puts.filter(({ value: { name, buried } }) => name === null || buried > tables.tombstonesKept);
+  const sweep = (id: MailboxId, update: FieldUpdate<SweepDoc>): BulkOperation<SweepDoc>[] => [
+    { updateOne: { filter: { _id: mailboxRef(key, id) }, update, upsert: true } },
+  ];
   await bulkAll(
     tables.sweeps,
-    sweeps.map(({ value: { id } }) => ({
-      updateOne: { filter: { _id: mailboxRef(key, id) }, update: { $set: { account: key, due: 0 } }, upsert: true },
-    })),
+    puts.flatMap(({ value: { id, name, buried } }) => {
+      if (name === null) return sweep(id, { $set: { account: key, due: 0 } });
+      if (buried <= tables.tombstonesKept) return [];
+      // Not at once, and not anew with each commit.
+      return sweep(id, { $setOnInsert: { account: key, due: now + SWEEP_EACH_MS } });
+    }),
   );
 }

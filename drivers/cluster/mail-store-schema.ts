@@ -23,6 +23,8 @@ export const REQUEST_AGE_MS = 3600_000;
 export const AFTERLIFE_MS = 24 * 3600_000;
 /** A time that never comes, for `due`. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
+/** Whether a mailbox has tombstones to drop takes a look at all of it, so that much lies between two looks. */
+export const SWEEP_EACH_MS = DAY_MS;
 
 /** What one commit changed, in the shape it is stored in. See mail-store-log.ts. */
 export interface LogPart {
@@ -236,13 +238,18 @@ export const mailTables = (mongo: Mongo, tombstonesKept = 100_000): MailTables =
   commits: mongo.collection('commits'),
 });
 
+/** By what is looked for; what is asked of one of them names the range of _ids too, so that one shard is asked. */
+export const BY_MODSEQ = { mailbox: 1, modSeq: 1 } as const;
+export const BY_CONTENT = { account: 1, content: 1 } as const;
+export const BY_MESSAGE_ID = { account: 1, messageHash: 1 } as const;
+
 /** Idempotent, and safe when many nodes start at once. */
 export async function createIndexes(tables: MailTables): Promise<void> {
   await Promise.all([
     tables.accounts.createIndex({ due: 1 }),
-    tables.messages.createIndex({ mailbox: 1, modSeq: 1 }),
-    tables.messages.createIndex({ account: 1, content: 1 }),
-    tables.contents.createIndex({ account: 1, messageHash: 1 }),
+    tables.messages.createIndex(BY_MODSEQ),
+    tables.messages.createIndex(BY_CONTENT),
+    tables.contents.createIndex(BY_MESSAGE_ID),
     tables.contents.createIndex({ blobs: 1 }),
     tables.receipts.createIndex({ due: 1 }),
     tables.outbox.createIndex({ pending: 1, number: 1 }),

@@ -14,10 +14,12 @@ import type {
   Filter,
   Grouping,
   Identified,
+  Index,
   Query,
   Sort,
   Update,
   Updated,
+  UpsertFilter,
 } from './mongo-types.ts';
 
 /** Documents sent by one insert: enough to be fast, and at most 26 MB of inline blobs. */
@@ -111,17 +113,22 @@ export class Collection<T extends Identified> {
 
   /** All that match (bound it by `limit`). Go through many by `{ _id: { $gt: last } }`, sorted by _id. */
   find<F extends keyof T = keyof T>(query: Query<T, F>, deadlineMs?: number): Promise<Pick<T, F | '_id'>[]> {
-    const { filter, sort, limit, fields } = query;
+    const { filter, sort, limit, fields, index } = query;
     return request(async () => {
       const cursor = this.#collection().find(filter as Document, {
         ...(sort === undefined ? {} : { sort: sort as Record<string, 1 | -1> }),
+        ...(index === undefined ? {} : { hint: index as Record<string, 1 | -1> }),
         ...(limit === undefined ? {} : { limit, batchSize: Math.max(1, limit) }),
-        ...(fields === undefined ? {} : { projection: Object.fromEntries(fields.map((field) => [field, 1])) }),
+        ...(fields === undefined
+          ? {}
+          : { projection: Object.fromEntries(['_id', ...fields].map((field) => [field, 1])) }),
       });
       return (await cursor.toArray()) as unknown as Pick<T, F | '_id'>[];
     }, deadlineMs);
   }
 
+  updateOne(filter: Filter<T>, update: Update<T>): Promise<Updated>;
+  updateOne(filter: UpsertFilter<T>, update: Update<T>, options: { readonly upsert: boolean }): Promise<Updated>;
   updateOne(filter: Filter<T>, update: Update<T>, options: { readonly upsert?: boolean } = {}): Promise<Updated> {
     return this.#update(() => this.#collection().updateOne(filter as Document, update as Document, options));
   }
@@ -131,15 +138,21 @@ export class Collection<T extends Identified> {
   }
 
   /** The document after the change; undefined where none matched, or the change met a key that is there already. */
+  findOneAndUpdate(filter: Filter<T>, update: Update<T>): Promise<T | undefined>;
+  findOneAndUpdate(
+    filter: UpsertFilter<T>,
+    update: Update<T>,
+    options: { readonly upsert: boolean },
+  ): Promise<T | undefined>;
   async findOneAndUpdate(
     filter: Filter<T>,
     update: Update<T>,
-    options: { readonly upsert?: boolean; readonly sort?: Sort<T> } = {},
+    options: { readonly upsert?: boolean } = {},
   ): Promise<T | undefined> {
     try {
       const after = await request(() =>
         this.#collection().findOneAndUpdate(filter as Document, update as Document, {
-          ...(options as { upsert?: boolean; sort?: Record<string, 1 | -1> }),
+          ...options,
           returnDocument: 'after',
         }),
       );
@@ -200,10 +213,7 @@ export class Collection<T extends Identified> {
   }
 
   /** Makes an index that is not there yet; safe to be asked for by many nodes at once. */
-  async createIndex(
-    fields: { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 },
-    options: { readonly unique?: boolean } = {},
-  ): Promise<void> {
+  async createIndex(fields: Index<T>, options: { readonly unique?: boolean } = {}): Promise<void> {
     await request(() => this.#collection().createIndex(fields as Record<string, 1 | -1>, options), 60_000);
   }
 

@@ -39,6 +39,9 @@ export type Filter<T> = { readonly [K in keyof T]?: Condition<T[K]> } & {
   readonly $expr?: Expression;
 };
 
+/** MongoDB refuses an upsert whose filter has `$expr`. */
+export type UpsertFilter<T> = Filter<T> & { readonly $expr?: never };
+
 type Fields<T> = Partial<Omit<T, '_id'>> & { readonly [path: `${string}.${string}`]: unknown };
 type Numbers<T> = {
   readonly [K in keyof T as NonNullable<T[K]> extends number ? K : never]?: number;
@@ -71,6 +74,9 @@ type PipelineUpdate = readonly (
 
 export type Update<T> = FieldUpdate<T> | PipelineUpdate;
 
+/** The fields of an index, in order. */
+export type Index<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
+
 export type Sort<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
 
 export interface Query<T, F extends keyof T> {
@@ -79,6 +85,8 @@ export interface Query<T, F extends keyof T> {
   readonly limit?: number;
   /** Only these fields (and _id). */
   readonly fields?: readonly F[];
+  /** The index to go by, where a condition on `_id` is there for the shards' sake alone. */
+  readonly index?: Index<T>;
 }
 
 export interface Updated {
@@ -92,7 +100,8 @@ export interface Updated {
 
 export type BulkOperation<T> =
   | { readonly insertOne: { readonly document: T } }
-  | { readonly updateOne: { readonly filter: Filter<T>; readonly update: Update<T>; readonly upsert?: boolean } }
+  | { readonly updateOne: { readonly filter: Filter<T>; readonly update: Update<T>; readonly upsert?: false } }
+  | { readonly updateOne: { readonly filter: UpsertFilter<T>; readonly update: Update<T>; readonly upsert: boolean } }
   | { readonly updateMany: { readonly filter: Filter<T>; readonly update: Update<T> } }
   | { readonly deleteOne: { readonly filter: Filter<T> } }
   | { readonly deleteMany: { readonly filter: Filter<T> } };

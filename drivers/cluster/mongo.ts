@@ -23,6 +23,9 @@ const DEFAULTS: MongoClientOptions = {
   maxPoolSize: 32,
 };
 
+/** What `250` promises: whatever the address says (the client would take `journal=false` from it). */
+const DURABLE = { w: 'majority', journal: true, wtimeoutMS: 5000 } as const;
+
 export class Mongo {
   readonly #client: MongoClient;
   readonly #name: string;
@@ -46,7 +49,6 @@ export class Mongo {
       this.#client = new MongoClient(options.url, {
         ...Object.fromEntries(defaults),
         readPreference: 'primary',
-        writeConcern: { w: 'majority', journal: true, wtimeoutMS: 5000 },
         promoteBuffers: true,
       });
     } catch (error) {
@@ -68,6 +70,7 @@ export class Mongo {
       // A server without a replica set has no majority to ask.
       this.#db = this.#client.db(this.#name, {
         readConcern: new ReadConcern(replicated ? 'majority' : 'local'),
+        writeConcern: DURABLE,
       });
       await this.record.join();
     } catch (error) {

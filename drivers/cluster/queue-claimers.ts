@@ -53,6 +53,8 @@ class Claimer {
   promised = 0;
   readonly handed: HandedJob[] = [];
   readonly tickets: Ticket[] = [];
+  /** Called when tickets were taken. */
+  readonly taken: (() => void)[] = [];
   /** Asking goes one after the other, so that two claims do not run for the same jobs. */
   asking: Promise<unknown> = Promise.resolve();
 
@@ -131,7 +133,17 @@ export class Claimers {
   }
 
   takeTickets(stage: string, max: number): readonly Ticket[] {
-    return this.#stages.get(stage)!.tickets.splice(0, max);
+    const { tickets, taken } = this.#stages.get(stage)!;
+    const some = tickets.splice(0, max);
+    if (some.length > 0) for (const tell of taken.splice(0)) tell();
+    return some;
+  }
+
+  /** Resolves when no more than a half of `most` tickets wait, with how many more may come. */
+  async room(stage: string, most: number): Promise<number> {
+    const { tickets, taken } = this.#stages.get(stage)!;
+    while (tickets.length > most / 2) await new Promise<void>((resolve) => void taken.push(resolve));
+    return most - tickets.length;
   }
 
   mayHaveMore(stage: string): void {

@@ -25,6 +25,8 @@ const KEPT_MAX = 1_000_000;
 const TRIM_EVERY = 10_000;
 const TRIM_AT_ONCE = 1_000;
 const GROUP_MAX = 100;
+/** Nobody waits for a refusal to be written: while the database is slow or away, those beyond it leave no trace. */
+const WAITING_MAX = 5_000;
 
 export class RefusedMessages {
   readonly #documents: Collection<RefusedDocument>;
@@ -33,7 +35,9 @@ export class RefusedMessages {
 
   constructor(mongo: Mongo) {
     this.#documents = mongo.collection<RefusedDocument>('queue-refused');
-    this.#writes = new Grouped((documents) => this.#write(documents), { most: GROUP_MAX, flightsMax: 1 });
+    this.#writes = new Grouped((documents) => this.#write(documents), {
+      ...{ most: GROUP_MAX, flightsMax: 1, waitingMax: WAITING_MAX },
+    });
   }
 
   async open(): Promise<void> {

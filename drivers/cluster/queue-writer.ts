@@ -192,7 +192,7 @@ export class QueueWriter {
     slot.isPaused = patient.length > 0;
     for (const one of asked) {
       if (patient.includes(one)) continue;
-      if (one.change !== undefined) one.operation.withdraw?.(one.change);
+      withdraw(one);
       one.reject(error);
     }
   }
@@ -211,12 +211,14 @@ export class QueueWriter {
   #step(slot: Slot, asked: Open['asked']): Step | undefined {
     const before = slot.document;
     if (before === undefined) {
-      for (const one of asked) one.change = undefined;
+      asked.forEach(withdraw);
       return;
     }
     let after = before;
     for (const one of asked) {
       if (one.change !== undefined && one.operation.happened?.(before) === true) continue;
+      // What an attempt before has promised was not written.
+      withdraw(one);
       one.change = one.operation.apply(after);
       if (one.change !== undefined) after = one.change.document;
     }
@@ -248,11 +250,12 @@ export class QueueWriter {
     // The answer does not tell which: the marks do.
     const slots = steps.map(({ slot }) => slot);
     await this.#read(slots, fresh);
-    const others = steps.filter((step) => step.slot.document?.mark !== step.after.mark || !isWritten(step));
-    for (const { slot, asked } of others)
-      for (const { operation, change } of asked)
-        if (change !== undefined && (slot.document === undefined || operation.happened?.(slot.document) !== true))
-          operation.withdraw?.(change);
-    return others;
+    return steps.filter((step) => step.slot.document?.mark !== step.after.mark || !isWritten(step));
   }
+}
+
+/** Gives back what the last attempt's change has promised, which is not written and not going to be. */
+function withdraw(one: Asked): void {
+  if (one.change !== undefined) one.operation.withdraw?.(one.change);
+  one.change = undefined;
 }

@@ -103,6 +103,7 @@ export class ClusterQueue implements Queue {
     const receive = (stage: string, ticket: Ticket, own: boolean): void => this.#receive(stage, ticket, own);
     this.#pointers = new Pointers({
       ...{ nats, prefix, instance: this.#instance, report, receive },
+      room: (stage, most) => this.#claimers.room(stage, most),
       ready: () => this.#lookEverywhere(),
     });
     this.#mesh = new MeshClaim({

@@ -108,6 +108,18 @@ test('mongo: ten nodes that start at once are one cluster, and their indexes are
   }),
 );
 
+test('mongo: nothing in the address makes writes or reads less safe', { skip: missing }, () =>
+  onDatabase(async (database) => {
+    await database.connect();
+    const more = database.url.includes('?') ? '&' : '?';
+    const mongo = new Mongo({ url: `${database.url}${more}w=1&journal=false&readPreference=secondary` });
+    await mongo.open();
+    const { writeConcern, readPreference } = mongo.db.collection('things');
+    assert.deepEqual([writeConcern?.w, writeConcern?.journal, readPreference?.mode], ['majority', true, 'primary']);
+    await mongo.close();
+  }),
+);
+
 test(
   'mongo: a database of a newer version, and one that is not ours, are refused and left alone',
   {
@@ -225,6 +237,14 @@ test('collection: many are inserted but for those that are there', { skip: missi
     const found = await things.find({ filter: { n: { $gte: 100 } }, sort: { n: -1 }, limit: 120, fields: ['_id'] });
     assert.equal(found.length, 120);
     assert.deepEqual(found[0], { _id: 'm249' });
+    assert.deepEqual(await things.find({ filter: { _id: 'm1' }, fields: [] }), [{ _id: 'm1' }]);
+    await things.createIndex({ n: 1 });
+    const range = { _id: { $gte: 'm1', $lt: 'm2' }, n: { $gt: 150 } };
+    const byIndex = await things.find({ filter: range, sort: { n: 1 }, index: { n: 1 }, limit: 2, fields: ['n'] });
+    assert.deepEqual(
+      byIndex.map(({ n }) => n),
+      [151, 152],
+    );
     assert.equal((await things.find({ filter: { _id: { $in: ['m1', 'm2', 'x'] } } })).length, 2);
     assert.deepEqual(await things.group({ filter: { n: { $lt: 4 } }, by: null, sums: { count: 1, sum: '$n' } }), [
       { _id: null, count: 4, sum: 6 },

@@ -49,6 +49,8 @@ function evaluate(doc: Doc, expression: unknown): unknown {
       return compare(args[0], args[1]) <= 0;
     case '$add':
       return (args as number[]).reduce((sum, one) => sum + one, 0);
+    case '$ifNull':
+      return args[0] ?? args[1];
     case '$cond':
       return args[0] === true ? args[1] : args[2];
     case '$toLong':
@@ -186,6 +188,7 @@ class MemoryCollection {
   }
 
   #update(filter: Spec, update: Spec, upsert: boolean, many: boolean) {
+    if (upsert && '$expr' in filter) throw new Error('$expr is not allowed in the query predicate for an upsert');
     const result = { matched: 0, modified: 0, upserted: false, duplicate: false };
     for (const doc of this.#candidates(filter)) {
       if (!matches(doc, filter)) continue;
@@ -266,15 +269,12 @@ class MemoryCollection {
     return result;
   }
 
-  async findOneAndUpdate(filter: Spec, update: Spec): Promise<Doc | undefined> {
+  async findOneAndUpdate(filter: Spec, update: Spec, options: { upsert?: boolean } = {}): Promise<Doc | undefined> {
     await this.#turn('findOneAndUpdate');
-    let after: Doc | undefined;
-    for (const doc of this.#candidates(filter)) {
-      if (!matches(doc, filter)) continue;
-      this.#docs.set(doc._id, updated(doc, update, false));
-      after = structuredClone(this.#docs.get(doc._id));
-      break;
-    }
+    const found = [...this.#candidates(filter)].find((doc) => matches(doc, filter));
+    const { matched, upserted } = this.#update(filter, update, options.upsert === true, false);
+    const changed = matched > 0 ? found!._id : upserted ? (filter._id as string) : undefined;
+    const after = changed === undefined ? undefined : structuredClone(this.#docs.get(changed));
     await this.#turn('findOneAndUpdate', 'after');
     return after;
   }

@@ -1,0 +1,107 @@
+/**
+ * What the mail store asks of large collections about one account names a range of `_id`s (which is what they are sharded
+ * by) and the index to go by, and upkeep does not look through a mailbox again and again.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { modSeq } from '../../core/mail/ids.ts';
+import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
+import type { Mongo } from '../../drivers/cluster/mongo.ts';
+import { append, DAY, INBOX, START, TestAccount } from '../contract/mail-store-fixtures.ts';
+import { MemoryMongo } from '../support/memory-mongo.ts';
+
+interface Asked {
+  readonly collection: string;
+  readonly method: string;
+  readonly query: { readonly filter: Record<string, unknown>; readonly index?: Record<string, number> };
+}
+
+function recorded(): { mongo: Mongo; asked: Asked[]; indexes: string[] } {
+  const mongo = MemoryMongo.create();
+  const asked: Asked[] = [];
+  const indexes: string[] = [];
+  const table = (collection: string): object =>
+    new Proxy(mongo.collection(collection), {
+      get: (target, method) => {
+        const value = Reflect.get(target, method, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          if (method === 'createIndex') indexes.push(`${collection} ${JSON.stringify(args[0])}`);
+          if (method === 'find' || method === 'group')
+            asked.push({ collection, method, query: args[0] as Asked['query'] });
+          return value.apply(target, args);
+        };
+      },
+    });
+  const watched = new Proxy(mongo, {
+    get: (target, name) => (name === 'collection' ? table : Reflect.get(target, name, target)),
+  });
+  return { mongo: watched, asked, indexes };
+}
+
+const MINUTE = 60_000;
+const expungeAll = { t: 'expunge', mailbox: INBOX, uids: null, onlyDeleted: false } as const;
+
+async function opened(mongo: Mongo, clock: { now: number }, tombstonesKept: number) {
+  const store = new ClusterMailStore({ mongo, now: () => clock.now, tombstonesKept });
+  await store.open();
+  return { store, account: await TestAccount.create(store) };
+}
+
+test('questions about one account name a range of _ids, and an index that is there', async () => {
+  const { mongo, asked, indexes } = recorded();
+  const { store, account } = await opened(mongo, { now: START }, 2);
+  const { content } = await account.do(append());
+  await account.fill(5);
+  await account.do({
+    t: 'append',
+    mailbox: INBOX,
+    content: { ref: content },
+    flags: [],
+    internalDate: 1,
+    quota: 'ignore',
+  });
+  await account.do(expungeAll);
+  for (const mailbox of [INBOX, null]) await store.changes(account.id, mailbox, modSeq(0));
+  await store.columns(account.id, INBOX);
+  await store.findByMessageId(account.id, '<1@example.org>');
+  while (await store.gc(START + 40 * DAY, 1000));
+  const large = asked.filter(
+    ({ collection, query: { filter } }) =>
+      collection === 'messages' || (collection === 'contents' && !('blobs' in filter)),
+  );
+  assert.ok(large.length > 5);
+  for (const { collection, query } of large)
+    assert.ok('_id' in query.filter, `every shard is asked: ${collection} ${JSON.stringify(query)}`);
+  const hinted = new Set(
+    asked.flatMap(({ collection, query: { index } }) =>
+      index === undefined ? [] : [`${collection} ${JSON.stringify(index)}`],
+    ),
+  );
+  assert.equal(hinted.size, 3);
+  for (const index of hinted) assert.ok(indexes.includes(index), index);
+});
+
+test('a mailbox that has buried many is looked through once in a while, however often it changes', async () => {
+  const { mongo, asked } = recorded();
+  const clock = { now: START };
+  const { store, account } = await opened(mongo, clock, 2);
+  await account.fill(5);
+  await account.do(expungeAll);
+  const looks = (): number =>
+    asked.filter(({ method, collection }) => method === 'group' && collection === 'messages').length;
+  for (let round = 0; round < 100; round++) {
+    await account.do(append());
+    await account.do(expungeAll);
+    clock.now += MINUTE;
+    while (await store.gc(clock.now, 1000));
+  }
+  assert.ok(looks() <= 1, `${looks()} times in 100 minutes`);
+  clock.now += 40 * DAY;
+  while (await store.gc(clock.now, 1000));
+  const tombstones = await mongo
+    .collection<{ _id: string; content: number }>('messages')
+    .find({ filter: { content: 0 } });
+  assert.equal(tombstones.length, 2);
+});
