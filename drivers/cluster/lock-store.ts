@@ -24,15 +24,15 @@ export class ClusterLockStore implements LockStore {
     this.#locks = options.mongo.collection<Lock>('locks');
   }
 
-  async take(name: string, owner: string, ttlMs: number): Promise<boolean> {
-    const free: Expression = { $or: [{ $eq: ['$owner', { $literal: owner }] }, { $lte: ['$until', NOW] }] };
+  async take(name: string, owner: string, ttlMs: number, gone = owner): Promise<boolean> {
+    const owners = [owner, gone].map((one): Expression => ({ $eq: ['$owner', { $literal: one }] }));
+    const free: Expression = { $or: [...owners, { $lte: ['$until', NOW] }] };
     const claim = [{ $set: { owner: { $literal: owner }, until: { $add: [NOW, ttlMs] } } }] as const;
     // Where another holds it the guard matches nothing, and the upsert meets the key that is there.
     const taken = await this.#locks.updateOne({ _id: name, $expr: free }, claim, { upsert: true });
     return taken.matched > 0 || taken.upserted;
   }
 
-  /** Whose it is, or was when it ran out. */
   async holder(name: string): Promise<{ readonly owner: string; readonly until: number } | undefined> {
     return this.#locks.findOne({ _id: name });
   }
