@@ -1,25 +1,25 @@
 /**
  * One POP3 session per maildrop (RFC 1939 §4), over all nodes. A lock is renewed while its session lasts, by one timer
- * for all that are held here; those of a node that is gone run out.
+ * for all that are held here; those of a node that is gone are taken from it.
  */
 
 import type { AccountId } from '../core/mail/ids.ts';
 import type { LockStore } from '../core/ports/lock-store.ts';
+import type { Mesh } from './mesh.ts';
 
 const LOCK_MS = 60_000;
 const RENEW_MS = 20_000;
 
 export class MaildropLocks {
   readonly #locks: LockStore;
-  readonly #self: string;
+  readonly #mesh: Pick<Mesh, 'self' | 'isConnected' | 'lives'>;
   readonly #failed: (error: unknown) => void;
   readonly #held = new Set<AccountId>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param self names this process among those that share the locks */
-  constructor(locks: LockStore, self: string, failed: (error: unknown) => void) {
+  constructor(locks: LockStore, mesh: Pick<Mesh, 'self' | 'isConnected' | 'lives'>, failed: (error: unknown) => void) {
     this.#locks = locks;
-    this.#self = self;
+    this.#mesh = mesh;
     this.#failed = failed;
   }
 
@@ -40,8 +40,14 @@ export class MaildropLocks {
     return () => this.#release(account);
   }
 
-  #take(account: AccountId): Promise<boolean> {
-    return this.#locks.take(`maildrop/${account}`, this.#self, LOCK_MS);
+  async #take(account: AccountId): Promise<boolean> {
+    const name = `maildrop/${account}`;
+    const { self } = this.#mesh;
+    if (await this.#locks.take(name, self, LOCK_MS)) return true;
+    const holder = await this.#locks.holder(name);
+    // While no other node can be seen, none is known to be gone.
+    if (holder === undefined || !this.#mesh.isConnected || this.#mesh.lives(holder.owner)) return false;
+    return this.#locks.take(name, self, LOCK_MS, holder.owner);
   }
 
   #release(account: AccountId): void {
@@ -50,7 +56,7 @@ export class MaildropLocks {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    this.#locks.release(`maildrop/${account}`, this.#self).catch(this.#failed);
+    this.#locks.release(`maildrop/${account}`, this.#mesh.self).catch(this.#failed);
   }
 
   #renew(): void {

@@ -37,7 +37,7 @@ export const service: ServiceSchema = {
   name: 'pop3',
   mixins: [
     listenerMixin((context, broker) => {
-      const locks = new MaildropLocks(context.stores.locks, context.mesh.self, (error) =>
+      const locks = new MaildropLocks(context.stores.locks, context.mesh, (error) =>
         context.log.warn(errorFacts(error), 'maildrop.lock-failed'),
       );
       const engine = makePop3Engine(environment(context, broker, locks));

@@ -9,8 +9,8 @@ import { ModelKeeper } from '../mixins/model-keeper.ts';
 import { SpamThread } from '../mixins/spam-thread.ts';
 import { stageMixin } from '../mixins/stage.mixin.ts';
 
-/** A lost hint delays a new model by no more than this. */
-const REFRESH_MS = 5_000;
+/** A lost hint delays a new model by no more than this and the time to load it: 5 s in all. */
+const REFRESH_MS = 3_000;
 
 export const service: ServiceSchema = {
   name: 'spam',

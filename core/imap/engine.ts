@@ -182,7 +182,7 @@ class ImapEngine implements Engine {
   }
 
   async #complete({ tag, spec }: Begun, run: () => Promise<Completion>): Promise<void> {
-    this.#session.tag = tag;
+    this.#session.begin(tag);
     try {
       const { code, text, after } = await run();
       this.#badInARow = 0;

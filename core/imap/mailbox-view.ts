@@ -134,9 +134,8 @@ export class MailboxView implements ColumnsWatcher {
     if (result?.ok === true && result.t === 'claimRecent') this.recent.add(result.recentUid, end);
   }
 
-  /** Catches up with the mailbox and writes what is new for the client. */
-  async poll(options: { readonly expunge: boolean }): Promise<void> {
-    if (this.#closed) return;
+  /** Catches up with the mailbox. Writes nothing: sequence numbers stay. */
+  async look(): Promise<void> {
     try {
       await this.columns.refresh();
     } catch (thrown) {
@@ -144,9 +143,15 @@ export class MailboxView implements ColumnsWatcher {
       this.#own.clear();
       throw thrown;
     }
+  }
+
+  /** Writes what is new for the client; with `look`, catches up before. */
+  async poll({ expunge, look = true }: { readonly expunge: boolean; readonly look?: boolean }): Promise<void> {
+    if (this.#closed) return;
+    if (look) await this.look();
     if (this.columns.rows.lastUid > this.map.toldUid) await this.claimRecent();
     if (this.#closed) return;
-    if (options.expunge) this.#writeExpunged();
+    if (expunge) this.#writeExpunged();
     this.writeFlagLists(false);
     await this.#writeChangedFlags();
     this.#writeNew();

@@ -11,6 +11,7 @@ const highest = (matches: readonly Match[]): number => matches.reduce((most, { m
 export async function runSearch(session: ImapSession, args: SearchArgs, byUid: boolean): Promise<Completion> {
   const withModSeq = [...everyKey(args.key)].some((key) => key.t === 'modSeq');
   if (withModSeq) session.enableCondstore();
+  await session.look();
   const matches = await search(session, args.key);
   if (args.options === null) await writeSearch(session, matches, byUid, withModSeq);
   else writeEsearch(session, matches, byUid, withModSeq, args.options);

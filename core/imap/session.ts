@@ -30,6 +30,8 @@ export class ImapSession {
   closing = false;
   #account: AccountId | null = null;
   #selected: MailboxView | null = null;
+  /** The command that runs has brought the selected mailbox up to date. */
+  #looked = false;
 
   constructor(env: ImapEnvironment, wire: Wire) {
     this.env = env;
@@ -60,6 +62,12 @@ export class ImapSession {
     return this.#selected;
   }
 
+  /** A command begins. */
+  begin(tag: string): void {
+    this.tag = tag;
+    this.#looked = false;
+  }
+
   loggedIn(account: AccountId, user: string): void {
     this.#account = account;
     this.user = user;
@@ -85,12 +93,25 @@ export class ImapSession {
   }
 
   /**
+   * Brings the selected mailbox up to date before it is shown: another node may have answered a change that no hint has told
+   * of yet. What can't be had is not shown; `tellChanges` looks again.
+   */
+  async look(): Promise<void> {
+    try {
+      await this.view.look();
+      this.#looked = true;
+    } catch (thrown) {
+      this.log('imap.lookFailed', { error: asMailError(thrown).message });
+    }
+  }
+
+  /**
    * Tells what has changed in the selected mailbox (RFC 9051 §5.2). What can't be had is told another time.
    * @returns the trouble, which is logged already
    */
   async tellChanges(expunge: boolean): Promise<MailError | null> {
     try {
-      await this.#selected?.poll({ expunge });
+      await this.#selected?.poll({ expunge, look: !this.#looked });
       this.#selected?.writeHighestModSeq();
       return null;
     } catch (thrown) {

@@ -25,19 +25,18 @@ export class ClusterLockStore implements LockStore {
     this.#locks = options.mongo.collection<Lock>('locks');
   }
 
-  async take(name: string, owner: string, ttlMs: number): Promise<boolean> {
-    const self: Expression = { $literal: owner };
+  async take(name: string, owner: string, ttlMs: number, gone = owner): Promise<boolean> {
+    const owners = [owner, gone].map((one): Expression => ({ $eq: ['$owner', { $literal: one }] }));
     // One that nobody ever took has run out.
-    const free: Expression = { $or: [{ $eq: ['$owner', self] }, { $lte: [{ $ifNull: ['$until', 0] }, NOW] }] };
+    const free: Expression = { $or: [...owners, { $lte: [{ $ifNull: ['$until', 0] }, NOW] }] };
     const claim = {
-      owner: { $cond: [free, self, '$owner'] },
+      owner: { $cond: [free, { $literal: owner }, '$owner'] },
       until: { $cond: [free, { $add: [NOW, ttlMs] }, '$until'] },
     };
     const lock = await this.#locks.findOneAndUpdate({ _id: name }, [{ $set: claim }], { upsert: true });
     return lock?.owner === owner;
   }
 
-  /** Whose it is, or was when it ran out. */
   async holder(name: string): Promise<{ readonly owner: string; readonly until: number } | undefined> {
     return this.#locks.findOne({ _id: name });
   }

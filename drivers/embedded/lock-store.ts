@@ -17,12 +17,16 @@ export class EmbeddedLockStore implements LockStore {
     this.#now = options.now;
   }
 
-  async take(name: string, owner: string, ttlMs: number): Promise<boolean> {
+  async take(name: string, owner: string, ttlMs: number, gone = owner): Promise<boolean> {
     const now = this.#now();
     const held = this.#locks.get(name);
-    if (held !== undefined && held.owner !== owner && held.until > now) return false;
+    if (held !== undefined && held.owner !== owner && held.owner !== gone && held.until > now) return false;
     this.#locks.set(name, { owner, until: now + ttlMs });
     return true;
+  }
+
+  async holder(name: string): Promise<{ readonly owner: string } | undefined> {
+    return this.#locks.get(name);
   }
 
   async release(name: string, owner: string): Promise<void> {

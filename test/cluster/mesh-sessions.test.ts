@@ -132,6 +132,10 @@ test('when every hint is lost, what was done elsewhere is seen by the next comma
       await here.append();
       assert.ok((await there.ok('NOOP')).includes(`* ${i} EXISTS`));
     }
+    await there.ok('STORE 11:12 +FLAGS (\\Flagged)');
+    assert.match((await here.ok('FETCH 11 (FLAGS)'))[0]!, /^\* 11 FETCH .*\\Flagged/);
+    await there.ok('STORE 11 -FLAGS (\\Flagged)');
+    assert.equal((await here.ok('UID SEARCH FLAGGED'))[0], '* SEARCH 12');
     await there.ok('STORE 1:10 +FLAGS (\\Seen)');
     assert.ok((await here.ok('NOOP')).some((line) => /^\* 10 FETCH \(.*\\Seen/.test(line)));
     const lines = await here.ok('FETCH 1:* (FLAGS)');

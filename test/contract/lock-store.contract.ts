@@ -39,6 +39,14 @@ export function lockStoreContract(driver: string, make: () => Promise<LockFixtur
     assert.equal(await store.take(lock, 'b', 60_000), true);
     assert.equal(await store.take(lock, 'a', 60_000), false);
   });
+  it('a lock is taken from a holder that is known to be gone, and from no other', async ({ store }, lock) => {
+    assert.equal(await store.holder(lock), undefined);
+    assert.equal(await store.take(lock, 'a', 60_000), true);
+    assert.equal((await store.holder(lock))?.owner, 'a');
+    assert.equal(await store.take(lock, 'b', 60_000, 'c'), false);
+    assert.equal(await store.take(lock, 'b', 60_000, 'a'), true);
+    assert.equal(await store.take(lock, 'c', 60_000, 'a'), false);
+  });
   it("an owner's name is taken as it is written", async ({ store }, lock) => {
     assert.equal(await store.take(lock, '$owner', 60_000), true);
     assert.equal(await store.take(lock, '$until', 60_000), false);

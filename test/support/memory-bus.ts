@@ -18,6 +18,7 @@ export class MemoryBus implements MessageBus {
   buffered = 0;
   bufferedMax = 0;
   readonly published: Message[] = [];
+  readonly #changes = new Set<(connected: boolean) => void>();
   readonly #listeners = new Set<{ subject: string; listener: (bytes: Uint8Array) => void }>();
 
   publish(subject: string, bytes: Uint8Array): boolean {
@@ -56,7 +57,14 @@ export class MemoryBus implements MessageBus {
     return () => undefined;
   }
 
-  onChange(): () => void {
-    return () => undefined;
+  onChange(listener: (connected: boolean) => void): () => void {
+    this.#changes.add(listener);
+    return () => void this.#changes.delete(listener);
+  }
+
+  /** The connection breaks, or stands again. */
+  connect(connected: boolean): void {
+    this.isConnected = connected;
+    for (const listener of this.#changes) listener(connected);
   }
 }

@@ -28,7 +28,11 @@ const mesh = (self: string): Mesh => ({ isShared: true, self }) as Mesh;
 
 test('a maildrop is one session, on this node and on others', async () => {
   const { locks } = newLocks();
-  const [here, there] = ['here', 'there'].map((self) => new MaildropLocks(locks, self, unexpected));
+  let thereLives = true;
+  const [here, there] = ['here', 'there'].map((self) => {
+    const lives = (holder: string): boolean => holder !== 'there' || thereLives;
+    return new MaildropLocks(locks, { self, isConnected: true, lives }, unexpected);
+  });
   const release = await here!.acquire(A);
   assert.ok(release !== null);
   assert.equal(await here!.acquire(A), null);
@@ -40,8 +44,12 @@ test('a maildrop is one session, on this node and on others', async () => {
   await new Promise(setImmediate);
   const second = await there!.acquire(A);
   assert.ok(second !== null);
-  second();
-  other();
+  assert.equal(await here!.acquire(A), null);
+  // A node that is gone gives nothing back.
+  thereLives = false;
+  const third = await here!.acquire(A);
+  assert.ok(third !== null);
+  for (const end of [second, third, other]) end();
 });
 
 test('a maildrop whose lock could not be asked for is free again', async () => {
@@ -52,8 +60,10 @@ test('a maildrop whose lock could not be asked for is free again', async () => {
       return true;
     },
     release: async () => undefined,
+    holder: async () => undefined,
   };
-  const locks = new MaildropLocks(failing, 'here', unexpected);
+  const alone = { self: 'here', isConnected: true, lives: () => true };
+  const locks = new MaildropLocks(failing, alone, unexpected);
   await assert.rejects(locks.acquire(A), TemporaryError);
   broken = false;
   (await locks.acquire(A))!();
@@ -107,7 +117,14 @@ test('a hint comes once to each who watches the account, first of all a look for
   });
   one.hints.publish(hint('a', 7));
   one.hints.publish(hint('b', 8));
-  assert.deepEqual(got.sort(), ['one 7', 'two 7', 'two again 7']);
+  assert.deepEqual(got.splice(0).sort(), ['one 7', 'two 7', 'two again 7']);
+  bus.connect(false);
+  one.hints.publish(hint('a', 8));
+  bus.connect(true);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  // What was lost meanwhile is looked for.
+  assert.deepEqual(got.sort(), ['one 0', 'one 8', 'two 0', 'two again 0']);
   for (const bytes of ['', 'x', '{}', '{"account":"../a","mailboxes":[]}', '[]', 'null'])
     bus.publish(`mailmesh.m.hint.${0}.x`, Buffer.from(bytes));
   const bucket: string[] = [];

@@ -17,6 +17,7 @@ export const fetch: CommandSpec<FetchArgs> = {
     return args;
   },
   async run(session, args) {
+    await session.look();
     const ranges = session.view.resolve(args.set, false);
     if (enablesCondstore(args)) session.enableCondstore();
     return await runFetch(session, args, ranges);

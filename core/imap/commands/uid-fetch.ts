@@ -22,6 +22,7 @@ export const uidFetch: CommandSpec<FetchArgs> = {
   },
   async run(session, args) {
     if (args.vanished && !session.enabled.qresync) throw new BadSyntax('VANISHED needs ENABLE QRESYNC');
+    await session.look();
     const { view } = session;
     const ranges = view.resolve(args.set, true);
     if (enablesCondstore(args)) session.enableCondstore();

@@ -13,7 +13,8 @@ export const uidSearch: CommandSpec<SearchArgs> = {
   async run(session, args) {
     const completion = await runSearch(session, args, true);
     // RFC 7162 §3.2.10.2: expunges may be told, unless the keys have message numbers.
-    if (![...everyKey(args.key)].some((key) => key.t === 'seq')) await session.view.poll({ expunge: true });
+    if (![...everyKey(args.key)].some((key) => key.t === 'seq'))
+      await session.view.poll({ expunge: true, look: false });
     return completion;
   },
 };
