@@ -18,6 +18,7 @@ import { DirectoryAuthenticator } from './authenticator.ts';
 import { BusTransporter } from './bus-transporter.ts';
 import { attachContext, type NodeContext } from './context.ts';
 import { type ActionName, call, type Params, type Result } from './contracts.ts';
+import { DropLog } from './drop-log.ts';
 import { findMessage } from './find-message.ts';
 import { type FirstStart, firstStart, firstStartOver } from './first-start.ts';
 import { HintBus } from './hint-bus.ts';
@@ -75,6 +76,7 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
   };
   const peers = (service: string): readonly string[] => mesh.nodesOf(service);
   const stores = options.stores ?? (await openStores(config, now, { node, report, peers }));
+  const hintsDropped = new DropLog(log, 'hint.dropped');
   const fault = (room: string) => (error: unknown) => {
     metrics.faults.inc({ room });
     log.error({ room, ...errorFacts(error) }, 'fault');
@@ -120,7 +122,7 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
             hub: hints,
             dropped: (detail) => {
               metrics.packetsDropped.inc();
-              log.warn({ detail }, 'hint.dropped');
+              hintsDropped.tell({ detail });
             },
           }),
     mesh,

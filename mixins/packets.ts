@@ -1,22 +1,26 @@
 /**
  * What nodes send each other, on its way out and in: large packets are compressed, and put together where they came in
- * pieces; what comes in and is not ours (garbage, too large, of another version) is dropped and counted, whatever it is.
- * Packets of ours are JSON objects, so their first byte tells which they are. An answer that cannot be sent becomes an
- * error that can, and one that does not come ends its request. Of two nodes that go by one name the younger one ends.
+ * pieces; what comes in and is not ours (garbage, too large, of another version or form) is dropped and counted, whatever
+ * it is. Packets of ours are JSON objects, so their first byte tells which they are. An answer that cannot be sent becomes
+ * an error that can, and one that does not come ends its request. Of two nodes that go by one name the younger one ends.
  */
 
-import { deflate, inflate } from 'node:zlib';
 import { type Context, Errors, type Middleware, type ServiceBroker } from 'moleculer';
 import { asMailError, TemporaryError } from '../core/mail/errors.ts';
 import { contextOf } from './context.ts';
-import { INCOMPLETE_MS, isPiece, PACKET_BYTES_MAX, PieceCollector } from './packet-pieces.ts';
+import { DropLog } from './drop-log.ts';
+import { hasForm, INFO_BYTES_MAX } from './packet-forms.ts';
+import { isPacked, pack, Unpacker } from './packet-packing.ts';
+import { INCOMPLETE_MS, isPiece, PieceCollector } from './packet-pieces.ts';
+import { hasRoom, type NodeInfo } from './registry-room.ts';
+import { TwinWatch } from './twin-watch.ts';
 
-const COMPRESSED_FROM_BYTES = 32 * 1024;
 const OBJECT = '{'.charCodeAt(0);
-const DEFLATED = 1;
+/** A younger node of the same name is told at most so often that this one is there. */
+const TOLD_MS = 1_000;
 
-interface Info {
-  readonly sender?: string;
+interface Info extends NodeInfo {
+  readonly ver?: unknown;
   readonly instanceID?: string;
   readonly metadata?: { readonly startedAt?: number };
 }
@@ -34,32 +38,16 @@ interface Outgoing {
 }
 type Ask = (ctx: Context) => Promise<unknown>;
 type Publish = (packet: Outgoing) => Promise<void>;
-type Handle = (command: string, packet: { readonly payload?: Info }) => unknown;
+type Handle = (command: string, packet: { readonly payload: Info }) => unknown;
 type Send = (topic: string, data: Buffer, meta: unknown) => Promise<void>;
 type Receive = (command: string, data: Buffer, more: unknown) => unknown;
 
-const compress = (data: Buffer): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    // No other node would unpack it.
-    if (data.length > PACKET_BYTES_MAX)
-      throw new TemporaryError('storeUnavailable', { detail: `a packet of ${data.length} bytes is too large` });
-    deflate(data, { level: 1 }, (error, packed) => {
-      if (error !== null) reject(error);
-      else resolve(Buffer.concat([Buffer.of(DEFLATED), packed]));
-    });
-  });
-
-const decompress = (data: Buffer): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    inflate(data.subarray(1), { maxOutputLength: PACKET_BYTES_MAX }, (error, plain) => {
-      if (error !== null) reject(error);
-      else resolve(plain);
-    });
-  });
-
 export function packets(): Middleware {
   let dropped = (_command: string, _why: string): void => undefined;
-  const tell = (command: string, error: unknown): void => dropped(command, (error as Error).message);
+  const tell = (command: string, error: unknown): void =>
+    // What the parser says quotes the packet.
+    dropped(command, error instanceof SyntaxError ? 'not JSON' : (error as Error).message);
+  const unpacker = new Unpacker();
   const pieces = new PieceCollector((command, why) => dropped(command, why));
   let timer: NodeJS.Timeout | undefined;
   /** While something is incomplete, what stays so is looked for. */
@@ -74,10 +62,12 @@ export function packets(): Middleware {
   return {
     name: 'Packets',
     created(broker: ServiceBroker) {
+      let lines: DropLog | undefined;
       dropped = (command, detail) => {
         const { log, metrics } = contextOf(broker);
         metrics.packetsDropped.inc();
-        log.warn({ command, detail }, 'packet.dropped');
+        lines ??= new DropLog(log, 'packet.dropped');
+        lines.tell({ command, detail });
       };
       // What the broker itself finds wrong with a packet: no JSON, another protocol version, no sender.
       broker.localBus.on('$transit.error', ({ error, type }: { error: Error; type: string }) => {
@@ -128,27 +118,44 @@ export function packets(): Middleware {
     },
     transitMessageHandler(this: { readonly broker: ServiceBroker }, next: Handle): Handle {
       const { broker } = this;
+      const twin = new TwinWatch(
+        async () => (await contextOf(broker).stores.mesh?.hasTwin()) ?? false,
+        () => {
+          process.stderr.write(
+            `mailmesh: there is a node ${broker.nodeID} in the mesh: set another MAILMESH_NODE_ID\n`,
+          );
+          process.exit(1);
+        },
+      );
+      let toldAt = Number.NEGATIVE_INFINITY;
       return (command, packet) => {
-        const { sender, instanceID = '', metadata } = packet.payload ?? {};
-        if (command !== 'INFO' || sender !== broker.nodeID || instanceID === broker.instanceID)
-          return next(command, packet);
+        const { payload } = packet;
+        // What is of another version may have any form: the broker says so itself.
+        if (payload.ver !== broker.PROTOCOL_VERSION) return next(command, packet);
+        if (!hasForm(command, payload)) return dropped(command, 'not of the form of our packets');
+        if (command !== 'INFO') return next(command, packet);
+        const { sender, instanceID = '', metadata } = payload;
+        if (sender !== broker.nodeID || instanceID === broker.instanceID)
+          return hasRoom(broker, payload) ? next(command, packet) : dropped(command, 'too many nodes or names');
         const other = metadata?.startedAt ?? 0;
         const own = broker.metadata.startedAt as number;
         if (other > own || (other === own && instanceID > broker.instanceID)) {
           // It ends when it hears of this one.
-          void (broker.registry as unknown as Registry).discoverer.sendLocalNodeInfo();
-          return dropped(command, `another node calls itself ${sender}`);
-        }
-        process.stderr.write(`mailmesh: there is a node ${sender} in the mesh: set another MAILMESH_NODE_ID\n`);
-        return process.exit(1);
+          if (performance.now() - toldAt >= TOLD_MS) {
+            toldAt = performance.now();
+            void (broker.registry as unknown as Registry).discoverer.sendLocalNodeInfo();
+          }
+        } else twin.heard();
+        return dropped(command, `another node calls itself ${sender}`);
       };
     },
     transporterSend(next: Send): Send {
-      return async (topic, data, meta) =>
-        next(topic, data.length < COMPRESSED_FROM_BYTES ? data : await compress(data), meta);
+      return async (topic, data, meta) => next(topic, await pack(data), meta);
     },
     transporterReceive(next: Receive): Receive {
       const pass = (command: string, data: Buffer, more: unknown): unknown => {
+        if (command === 'INFO' && data.length > INFO_BYTES_MAX)
+          return dropped(command, `${data.length} bytes are too many`);
         try {
           const done = next(command, data, more);
           return done instanceof Promise ? done.catch((error: unknown) => tell(command, error)) : done;
@@ -165,8 +172,8 @@ export function packets(): Middleware {
           data = whole;
         }
         if (data[0] === OBJECT) return pass(command, data, more);
-        if (data[0] !== DEFLATED) return dropped(command, 'not a packet of ours');
-        return decompress(data).then(
+        if (!isPacked(data)) return dropped(command, 'not a packet of ours');
+        return unpacker.unpack(data).then(
           (plain) => pass(command, plain, more),
           (error: unknown) => tell(command, error),
         );

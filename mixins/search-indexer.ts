@@ -4,6 +4,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TemporaryError } from '../core/mail/errors.ts';
 import type { AccountId, ContentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
 import { bodyText, foldedFields, foldedHeader } from '../core/mime/search-text.ts';
@@ -20,6 +21,8 @@ const BATCH = 50;
 /** Characters of one document that are indexed; a longer one is always a candidate. */
 const BODY_CHARACTERS_MAX = 1024 * 1024;
 const ACCOUNTS_PAGE = 1_000;
+/** Accounts that wait; of more than that a later change is needed to be caught up with. */
+const WAITING_MAX = 100_000;
 /** Of one document's work, before others get a turn. */
 const SLICE_MS = 5;
 
@@ -63,8 +66,9 @@ export class SearchIndexer {
     this.#commits.accepted(now);
     this.#lastCommitAt = now;
     const waiting = this.#waiting.get(account);
-    if (waiting === undefined) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
-    else waiting.at = Math.min(now + QUIET_MS, waiting.since + LONGEST_MS);
+    if (waiting === undefined) {
+      if (this.#waiting.size < WAITING_MAX) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
+    } else waiting.at = Math.min(now + QUIET_MS, waiting.since + LONGEST_MS);
     this.#schedule();
   }
 
@@ -135,7 +139,16 @@ export class SearchIndexer {
       if (this.#stopped) return;
       if (at > this.#now()) continue;
       this.#waiting.delete(account);
-      await this.#index(account);
+      try {
+        await this.#index(account);
+      } catch (error) {
+        // Of the others none would fare better now; what is wrong with one account keeps no other from its turn.
+        if (error instanceof TemporaryError) {
+          this.#waiting.set(account, { since: at, at });
+          throw error;
+        }
+        this.#failed(error);
+      }
     }
   }
 

@@ -56,6 +56,7 @@ export async function openClusterStores(
           bus: new NatsMessageBus({ nats, failed }),
           name: mongo.cluster,
           ping: () => ping(mongo),
+          hasTwin: () => queue.hasTwin(),
           format: () => mongo.record.format,
           trouble: () => queue.trouble,
           migrate: (told) => runMigrations({ mongo, steps: STEPS, told: (progress) => told({ ...progress }) }),

@@ -42,6 +42,8 @@ interface MeshConnection {
   readonly name: string;
   /** Rejects, soon, while the database does not answer, and when it has become too new for this program. */
   ping(): Promise<void>;
+  /** Whether another living process goes by this node's name. */
+  hasTwin(): Promise<boolean>;
   /** Of the database's documents, as this node saw it last and writes them. */
   format(): number;
   /** One line about what is wrong with the servers, as an operator must mend it, or null. */

@@ -30,6 +30,10 @@ export class ConfigError extends Error {
   }
 }
 
+/** What nobody knows the meaning of may hold a password: an address, and whatever a name says so of. */
+const SECRET_NAME = /pass|secret|token|key|cred|auth|ur[il]|mongo|nats/i;
+const veiled = (value: string, name = ''): string => (value.includes('://') || SECRET_NAME.test(name) ? HIDDEN : value);
+
 function shown(value: string): string {
   const text = value.length > SHOWN_MAX ? `${value.slice(0, SHOWN_MAX)}…` : value;
   return JSON.stringify(text);
@@ -73,8 +77,8 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
 function unknown(name: string, known: Iterable<string>, value: string): ConfigProblem {
   const meant = nearest(name, known);
   return {
-    option: name,
-    value,
+    option: veiled(name),
+    value: veiled(value, name),
     right:
       meant === undefined
         ? 'there is no such option (docs/config.md lists them)'
@@ -92,7 +96,7 @@ function readLines(text: string, problems: ConfigProblem[]): [string, string][] 
     if (equals < 1) {
       problems.push({
         option: `line ${index + 1}`,
-        value: trimmed,
+        value: veiled(trimmed, trimmed),
         right: 'a line is `name = value` or begins with #',
       });
       continue;
@@ -109,13 +113,19 @@ function readJson(text: string, problems: ConfigProblem[]): [string, string][] {
   try {
     object = JSON.parse(text);
   } catch (error) {
-    problems.push({ option: 'file', value: text.slice(0, SHOWN_MAX), right: `not JSON: ${(error as Error).message}` });
+    // What the parser says quotes the file, which may hold passwords.
+    const [what = ''] = (error as Error).message.split(/,? *(?:\.\.\.|")/, 1);
+    problems.push({ option: 'file', value: HIDDEN, right: `not JSON: ${what}` });
     return [];
   }
   const entries: [string, string][] = [];
   for (const [name, value] of Object.entries(object as Record<string, unknown>)) {
     if (typeof value === 'object' && value !== null)
-      problems.push({ option: name, value: JSON.stringify(value), right: 'a text, a number, true, false or null' });
+      problems.push({
+        option: veiled(name),
+        value: veiled(JSON.stringify(value), name),
+        right: 'a text, a number, true, false or null',
+      });
     else entries.push([name, value === null ? (BY_NAME.get(name)?.none ?? '') : String(value)]);
   }
   return entries;

@@ -52,7 +52,11 @@ export class Mongo {
         promoteBuffers: true,
       });
     } catch (error) {
-      throw new DatabaseUnusable(`the MongoDB address is not valid: ${(error as Error).message}`, { cause: error });
+      const { message } = error as Error;
+      const why = quotes(message, options.url, parameters)
+        ? 'mongodb://[user:password@]host[:port]/database is'
+        : message;
+      throw new DatabaseUnusable(`the MongoDB address is not valid: ${why}`);
     }
   }
 
@@ -110,6 +114,13 @@ export class Mongo {
     return (hello.localTime as Date).getTime();
   }
 }
+
+/** Whether a part of the address stands in the text: where it is no address, any may be one of the password. */
+const quotes = (text: string, url: string, names: ReadonlySet<string>): boolean =>
+  url
+    .slice(url.indexOf('://') + 3)
+    .split(/[^\w.-]+/)
+    .some((part) => part.length > 1 && !names.has(part.toLowerCase()) && text.includes(part));
 
 /** The parts of mongodb://[user:password@]hosts[/database][?parameters]. */
 function parseAddress(url: string): { hosts: string; database: string; parameters: ReadonlySet<string> } {

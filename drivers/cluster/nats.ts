@@ -74,7 +74,7 @@ export class Nats {
         await this.close();
         throw error;
       }
-      this.#down(`NATS at ${this.#place} cannot be reached: ${(error as Error).message}`);
+      this.#unreached(error);
       this.#connecting = this.#connectLater();
     }
   }
@@ -154,7 +154,7 @@ export class Nats {
       try {
         return await this.#attempt();
       } catch (error) {
-        this.#down((error as Error).message);
+        this.#unreached(error);
       }
     }
   }
@@ -167,13 +167,19 @@ export class Nats {
       this.#connecting = this.#connectLater();
     });
     for await (const { type, data } of connection.status()) {
-      if (type === 'disconnect') this.#down(`NATS at ${this.#place} is away`);
+      // Each attempt that is refused ends in one more of them: why it was is what there is to tell.
+      if (type === 'disconnect' && this.#connected) this.#down(`NATS at ${this.#place} is away`);
       else if (type === 'reconnect') this.#up();
       else if (type === 'error') {
         const line = natsTrouble({ code: String(data) }, this.#place);
         if (line !== undefined) this.#tell(line);
       }
     }
+  }
+
+  #unreached(error: unknown): void {
+    const { message } = error as Error;
+    this.#down(error instanceof NatsUnusable ? message : `NATS at ${this.#place} cannot be reached: ${message}`);
   }
 
   #up(): void {
@@ -209,6 +215,7 @@ export function natsTrouble(error: unknown, place: string): string | undefined {
   const number = api?.err_code ?? 0;
   if (/^(AUTHORIZATION_VIOLATION|BAD_AUTHENTICATION|BAD_CREDS|AUTHENTICATION_\w+|ACCOUNT_EXPIRED)$/.test(code ?? ''))
     return `NATS at ${place} refuses the user name, password or token`;
+  if (code === 'SERVER_OPT_NA') return `NATS at ${place} offers no TLS, which the address asks for`;
   if (code === 'PERMISSIONS_VIOLATION') return `NATS at ${place} forbids this user the subjects of the queue`;
   if (LIMITS.has(number)) return `NATS at ${place} has reached a limit of JetStream: ${api?.description ?? number}`;
   // No one answers JetStream's own subjects, or it says that it is off.
@@ -217,26 +224,40 @@ export function natsTrouble(error: unknown, place: string): string | undefined {
   return;
 }
 
-function parseAddress(url: string): {
-  servers: string[];
-  user?: string;
-  pass?: string;
-  token?: string;
-  tls?: Record<string, never>;
-} {
+interface Access {
+  readonly user?: string;
+  readonly pass?: string;
+  readonly token?: string;
+  readonly tls?: Record<string, never>;
+}
+
+/** @throws NatsUnusable without any of the address in it: what is no address may be a part of a password */
+function parseAddress(url: string): Access & { readonly servers: string[] } {
   const servers: string[] = [];
-  let access: { user?: string; pass?: string; token?: string; tls?: Record<string, never> } = {};
+  let access: Access = {};
   for (const one of url.split(',')) {
-    const parsed = URL.parse(one.includes('://') ? one : `nats://${one}`);
-    if (parsed === null || parsed.hostname === '' || !/^(nats|tls):$/.test(parsed.protocol))
-      throw new NatsUnusable('the NATS address is not valid: nats://[user:password@]host[:port] is');
-    servers.push(`${parsed.hostname}:${parsed.port || 4222}`);
-    const [user, pass] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
-    if (pass !== '') access = { ...access, user, pass };
-    else if (user !== '') access = { ...access, token: user };
-    if (parsed.protocol === 'tls:') access = { ...access, tls: {} };
+    const { server, ...given } = parseOne(one.includes('://') ? one : `nats://${one}`);
+    servers.push(server);
+    access = { ...access, ...given };
   }
   return { servers, ...access };
+}
+
+function parseOne(text: string): Access & { readonly server: string } {
+  const parsed = URL.parse(text);
+  // An unescaped slash of a password would part the address there.
+  const isAddress = parsed !== null && /^(nats|tls):$/.test(parsed.protocol) && parsed.hostname !== '';
+  if (!isAddress || parsed.search !== '' || parsed.hash !== '' || !/^\/?$/.test(parsed.pathname))
+    throw new NatsUnusable('the NATS address is not valid: nats://[user:password@]host[:port] is');
+  const server = `${parsed.hostname}:${parsed.port || 4222}`;
+  const tls = parsed.protocol === 'tls:' ? { tls: {} } : {};
+  try {
+    const [user, pass] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
+    if (pass !== '') return { server, ...tls, user, pass };
+    return user === '' ? { server, ...tls } : { server, ...tls, token: user };
+  } catch {
+    throw new NatsUnusable('the NATS address is not valid: a % of the user name, password or token is written %25');
+  }
 }
 
 const ignore = (): void => {};

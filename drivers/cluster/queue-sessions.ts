@@ -52,6 +52,8 @@ export class Sessions {
   readonly #sessions: Collection<Session>;
   #name: string;
   #until = 0;
+  /** Until then one of this name was to be taken for alive when this process began. */
+  #twinUntil = 0;
   #stages: readonly string[] = [];
   /** Since when this process has been seen by all without a gap. */
   #freshSince = 0;
@@ -74,6 +76,7 @@ export class Sessions {
     await this.#sessions.createIndex({ until: 1 });
     const { node } = this.#options;
     const before = node === '' ? [] : await this.#sessions.find({ filter: { node }, limit: FOUND_MAX });
+    this.#twinUntil = Math.max(0, ...before.filter(({ gone }) => !gone).map(({ until }) => until));
     await this.#renewed();
     for (const session of before) await this.#bury(session);
     this.#timer = setInterval(() => {
@@ -110,6 +113,17 @@ export class Sessions {
     const { now, node } = this.#options;
     const alive = await this.#sessions.find({ filter: { until: { $gt: now() }, gone: false }, fields: ['node'] });
     return [...new Set(alive.map((one) => one.node))].filter((name) => name !== node && name !== '').sort();
+  }
+
+  /**
+   * Whether another living process goes by this node's name: one whose place this one took has said since that it lives.
+   * Right after the start, what was found then is as good as that.
+   */
+  async hasTwin(): Promise<boolean> {
+    const { now, node } = this.#options;
+    if (now() < this.#twinUntil) return true;
+    const filter = { node, until: { $gt: now() }, gone: false, _id: { $ne: this.#name } };
+    return node !== '' && (await this.#sessions.find({ filter, limit: 1 })).length > 0;
   }
 
   async #tick(): Promise<void> {

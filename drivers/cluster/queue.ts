@@ -154,6 +154,11 @@ export class ClusterQueue implements Queue {
     return this.#options.mongo.record.trouble ?? this.#mesh.trouble ?? this.#pointers.trouble;
   }
 
+  /** Whether another living process goes by this node's name. */
+  hasTwin(): Promise<boolean> {
+    return this.#sessions.hasTwin();
+  }
+
   /** Messages on the queue's subjects that were none of its own. */
   get messagesDropped(): number {
     return this.#pointers.dropped;

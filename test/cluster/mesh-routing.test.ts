@@ -134,11 +134,11 @@ test('what comes in and is not ours is dropped and counted, and nothing else hap
     Buffer.from('x'),
     Buffer.from('{'),
     Buffer.from('{"ver":"1","sender":"old"}'),
-    Buffer.from('{"ver":"4"}'),
+    Buffer.from('{"ver":"5"}'),
     Buffer.concat([Buffer.of(1), Buffer.from('not deflated')]),
     Buffer.alloc(900_000, 0x7b),
-    Buffer.from('{"ver":"4","sender":"evil","services":5,"config":null}'),
-    Buffer.from('{"ver":"4","sender":"evil","action":"mailbox.commit","id":"1","params":null}'),
+    Buffer.from('{"ver":"5","sender":"evil","services":5,"config":null}'),
+    Buffer.from('{"ver":"5","sender":"evil","action":"mailbox.commit","id":"1","params":null}'),
   ];
   const before = (await a.context.metrics.packetsDropped.get()).values[0]?.value ?? 0;
   const account = await newAccount();

@@ -64,7 +64,7 @@ export class MeshWorld {
     });
     const mesh = {
       ...{ bus, name: 'test', ping: () => Promise.resolve(), restoreMail: () => Promise.resolve() },
-      ...{ format: () => 1, trouble: () => nats.trouble },
+      ...{ format: () => 1, trouble: () => nats.trouble, hasTwin: () => Promise.resolve(false) },
       migrate: async () => ({ format: 1, looked: 0, changed: 0, resumed: false }),
     };
     const started = await startNode(config, {

@@ -52,6 +52,15 @@ test('mongo: an address that is none is told in one line', async () => {
     assert.match(await refusal(url), /^the MongoDB address is not valid: [^\n]+$/);
 });
 
+test('mongo: nothing of an address whose password is not escaped is shown', async () => {
+  for (const secret of ['hu/sh', 'hu?sh', 'hu#sh', 'hu@sh', 'hu:sh', 'hu%sh', 'hu[sh'])
+    for (const access of [`user:${secret}`, secret]) {
+      const line = await refusal(`mongodb://${access}@127.0.0.1:1/mail?serverSelectionTimeoutMS=300`);
+      if (access !== 'hu:sh') assert.match(line, /^the MongoDB address is not valid: [^\n]+$/, access);
+      assert.doesNotMatch(line, /hu|sh\b/, access);
+    }
+});
+
 test('mongo: a server that cannot be reached is told in one line, without the password', async () => {
   assert.match(
     await refusal('mongodb://user:secret@127.0.0.1:1/mail?serverSelectionTimeoutMS=300'),

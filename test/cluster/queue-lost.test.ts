@@ -72,4 +72,14 @@ test('the queue, held up and misunderstood', { skip: missing }, async (t) => {
     for (const job of again) assert.equal(await successor.settle(job, verdict('spam')), true);
     for (const queue of [held, other, successor]) await queue.close();
   });
+
+  await t.test('of two living processes of one name each is known to the other; one that has ended is not', async () => {
+    const one = await open('twin');
+    assert.equal(await one.hasTwin(), false);
+    const two = await open('twin');
+    assert.deepEqual([await one.hasTwin(), await two.hasTwin()], [true, true]);
+    await two.close();
+    assert.equal(await one.hasTwin(), false);
+    await one.close();
+  });
 });

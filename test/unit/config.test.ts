@@ -128,6 +128,31 @@ test('a broken JSON file, nested values and a file naming a file are refused', (
   assert.match(problemsOf({}, 'config = other')[0]!, /only the environment/);
 });
 
+test('what may hold a password is not shown, whatever is wrong with where it stands', () => {
+  const address = 'mongodb://user:hush@host/x?tls=true';
+  const cases: [Record<string, string>, string?][] = [
+    [{ MAILMESH_MONGO_URI: address }],
+    [{ MAILMESH_WHATEVER: address }],
+    [{ MAILMESH_NATS_PASSWORD: 'hush' }],
+    [{ MAILMESH_MONGO_URL: `x${address}` }],
+    [{ MAILMESH_MONGO_URL: address }],
+    [{}, `mongoURL = ${address}`],
+    [{}, `mongoUrl: ${address}`],
+    [{}, 'natsUrl: nats://hush@host'],
+    [{}, 'natsPassword hush'],
+    [{}, `mongoUrl = ${address}\nmongoUrl = ${address}`],
+    [{}, `{"mongoUrl": "${address}" "smtpPort": 25}`],
+    [{}, '{"natsPassword": hush}'],
+    [{}, `{"mongoUrl": ["${address}"]}`],
+    [{}, '{"password": {"nats": "hush"}}'],
+  ];
+  for (const [env, file] of cases) {
+    const problems = problemsOf(env, file);
+    assert.ok(problems.length > 0, JSON.stringify([env, file]));
+    assert.doesNotMatch(problems.join('\n'), /hush/);
+  }
+});
+
 test('certificate and key come together or not at all', () => {
   assert.match(problemsOf({ MAILMESH_TLS_CERT: 'c.pem' })[0]!, /goes together with MAILMESH_TLS_KEY/);
   assert.match(problemsOf({ MAILMESH_TLS_KEY: 'k.pem' })[0]!, /goes together with MAILMESH_TLS_CERT/);

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
+import { deflateSync } from 'node:zlib';
 import { type Context, Errors, ServiceBroker } from 'moleculer';
 import { loadConfig } from '../../core/config/load.ts';
 import { TemporaryError } from '../../core/mail/errors.ts';
@@ -36,14 +37,16 @@ async function node(bus: MemoryBus, id: string, actions: Actions = {}) {
   const broker = new ServiceBroker(brokerOptions(config, id, { namespace: 'test', transporter }));
   const lines: Line[] = [];
   let dropped = 0;
+  const store = { twin: false };
   attachContext(broker, {
+    stores: { mesh: { hasTwin: async () => store.twin } },
     log: { warn: (facts: object, event: string) => lines.push({ event, ...facts }) },
     metrics: { packetsDropped: { inc: () => dropped++ } },
   } as unknown as NodeContext);
   broker.createService({ name: id, actions });
   await broker.start();
   started.push(broker);
-  return { broker, lines, dropped: () => dropped };
+  return { broker, lines, store, dropped: () => dropped };
 }
 
 /** Compresses to about 3/4 of 4/3 of it: to what it is. */
@@ -211,6 +214,154 @@ test('pieces of no packet, and packets of no kind in pieces, are dropped with on
   }
   await eventually('six drops', () => (other.dropped() === 6 ? true : undefined));
   assert.equal(other.lines.length, 6);
+  assert.equal(await asker.broker.call('other.small'), 'small');
+});
+
+const PROTOCOL = (ServiceBroker as unknown as { PROTOCOL_VERSION: string }).PROTOCOL_VERSION;
+const nodesOf = ({ registry }: ServiceBroker): string[] =>
+  registry
+    .getNodeList({})
+    .map(({ id }) => id as string)
+    .sort();
+
+test('what has not the form of a packet is dropped before the broker believes it', async () => {
+  const { bus, asker, other } = await pair();
+  const send = (command: string, fields: object, sender: unknown = 'evil'): void => {
+    const packet = JSON.stringify({ ver: PROTOCOL, sender, ...fields });
+    bus.carry({ subject: `MOL-test.${command}`, bytes: Buffer.from(packet.replaceAll('PROTO', '__proto__')) });
+  };
+  const info = { instanceID: 'i', seq: 1, ipList: [], metadata: {}, services: [] };
+  const ask = { id: '1', action: 'other.small', params: {}, meta: {} };
+  const service = { name: 'mailbox', actions: { 'mailbox.commit': { name: 'mailbox.commit' } } };
+  const cases: [string, object, unknown?][] = [
+    // A name that is part of a subject: NATS ends the connection of whoever publishes there.
+    ...['a b c d', 'a\r\nb', 'a.b', '*', '>', '', 5, null, {}, 'x'.repeat(400)].flatMap((sender): typeof cases => [
+      ['DISCOVER.other', {}, sender],
+      ['HEARTBEAT', { cpu: 1 }, sender],
+      ['PING.other', { time: 1, id: '1' }, sender],
+      ['REQ.other', ask, sender],
+      ['INFO.other', info, sender],
+    ]),
+    ...[5, null, 'x', {}, [null], [5], [{}], [{ name: 5 }], [{ ...service, actions: [] }]].map(
+      (services): [string, object] => ['INFO.other', { ...info, services }],
+    ),
+    ['INFO.other', { ...info, services: [{ ...service, actions: { x: null } }] }],
+    ['INFO.other', { ...info, services: [{ ...service, events: { x: {} } }] }],
+    ['INFO.other', { ...info, services: Array.from({ length: 201 }, () => service) }],
+    ['INFO.other', { ...info, instanceID: 5 }],
+    ['INFO.other', { ...info, instanceID: undefined }],
+    ['INFO.other', { ...info, metadata: 5 }],
+    ['INFO.other', { ...info, seq: 'x' }],
+    ['HEARTBEAT', { instanceID: {} }],
+    ...[{ stream: true }, { stream: true, seq: 7 }, { seq: 3 }, { stream: {} }].flatMap((more, i): typeof cases => [
+      ['REQ.other', { ...ask, ...more, id: `s${i}` }],
+      ['RES.other', { id: `s${i}`, success: true, ...more }],
+    ]),
+    ['REQ.other', { ...ask, id: 5 }],
+    ['REQ.other', { ...ask, action: null }],
+    ['REQ.other', { ...ask, meta: 'x' }],
+    ['RES.other', { id: '1', success: 'yes' }],
+    ['RES.other', { id: '1', success: false, error: null }],
+    ['EVENT.other', { event: 5 }],
+    ['EVENT.other', { event: 'x', groups: 'x' }],
+    ['EVENT.other', { event: 'x', groups: [5] }],
+  ];
+  for (const [command, fields, sender] of cases) send(command, fields, sender);
+  await eventually('drops', () => (other.dropped() === cases.length ? true : undefined));
+  assert.ok(
+    other.lines.every(({ event, detail }) => event === 'packet.dropped' && detail === 'not of the form of our packets'),
+  );
+  // Of the right form, whatever is in it.
+  send(
+    'INFO.other',
+    { ...info, services: [{ name: 'PROTO', actions: { PROTO: { name: 'PROTO', polluted: 1 } } }] },
+    'PROTO',
+  );
+  send('REQ.other', { ...ask, params: { PROTO: { polluted: 1 } }, meta: { PROTO: { polluted: 1 } } });
+  send('REQ.other', { ...ask, params: null });
+  send('REQ.other', { ...ask, action: 'PROTO' });
+  send('RES.other', { id: 'unknown', success: true, meta: { PROTO: { polluted: 1 } } });
+  send('EVENT.other', { event: '$node.disconnected', data: { node: null } });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(({} as { polluted?: number }).polluted, undefined);
+  assert.deepEqual(nodesOf(other.broker), ['__proto__', 'asker', 'other']);
+  for (const { subject } of bus.published) assert.match(subject, /^MOL-test\.[A-Z]+(\.[\w-]+)?$/);
+  const { pendingReqStreams, pendingResStreams } = other.broker.transit as unknown as Record<
+    string,
+    ReadonlyMap<string, unknown>
+  >;
+  assert.deepEqual([pendingReqStreams!.size, pendingResStreams!.size], [0, 0]);
+  assert.equal(await asker.broker.call('other.small'), 'small');
+  assert.equal(other.dropped(), cases.length);
+});
+
+test('nodes and names that are made up do not fill the registry, and those that are gone make room', async () => {
+  const { bus, asker, other } = await pair();
+  const info = (sender: string, services: readonly object[] = []): void => {
+    const packet = { ver: PROTOCOL, sender, instanceID: 'i', seq: 1, ipList: [], metadata: {}, services };
+    bus.carry({ subject: 'MOL-test.INFO.other', bytes: Buffer.from(JSON.stringify(packet)) });
+  };
+  for (let i = 0; i < 5_000; i++) info(`made-${i}`);
+  assert.equal(nodesOf(other.broker).length, 4_096);
+  const refused = other.dropped();
+  assert.equal(refused, 5_000 - 4_094);
+  // Ten lines say it.
+  assert.equal(other.lines.length, 10);
+  const { nodes } = other.broker.registry as unknown as {
+    nodes: { disconnected(id: string, unexpected: boolean): void };
+  };
+  nodes.disconnected('made-7', true);
+  info('another');
+  assert.ok(nodesOf(other.broker).includes('another'));
+  assert.ok(!nodesOf(other.broker).includes('made-7'));
+  for (let i = 0; i < 30; i++) {
+    const names = Array.from({ length: 100 }, (_, n) => `s.${i}-${n}`);
+    const all = Object.fromEntries(names.map((name) => [name, { name }]));
+    info('another', [{ name: `s${i}`, actions: all, events: all }]);
+    nodes.disconnected('another', true);
+  }
+  assert.ok(other.dropped() - refused >= 10);
+  assert.equal(await asker.broker.call('other.small'), 'small');
+});
+
+test('of two nodes of one name the younger one ends, once the store knows of the other; a packet alone ends none', async (t) => {
+  const { bus, asker, other } = await pair();
+  const codes: unknown[] = [];
+  t.mock.method(process, 'exit', (code: unknown) => codes.push(code));
+  t.mock.method(process.stderr, 'write', () => true);
+  const info = (startedAt: unknown): void => {
+    const packet = { ver: PROTOCOL, sender: 'other', instanceID: 'i', seq: 1, metadata: { startedAt }, services: [] };
+    bus.carry({ subject: 'MOL-test.INFO.other', bytes: Buffer.from(JSON.stringify(packet)) });
+  };
+  for (const startedAt of [1, 'x', null]) info(startedAt);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assert.deepEqual([codes, other.dropped()], [[], 3]);
+  assert.equal(await asker.broker.call('other.small'), 'small');
+  // A younger one is told, however often it speaks, now and then.
+  bus.published.length = 0;
+  for (let i = 0; i < 50; i++) info(Date.now() + 60_000);
+  await new Promise(setImmediate);
+  assert.equal(bus.published.filter(({ subject }) => subject === 'MOL-test.INFO').length, 1);
+  other.store.twin = true;
+  await eventually('end', () => (codes.length > 0 ? true : undefined));
+  assert.deepEqual(codes, [1]);
+});
+
+test('packets that unpack to a thousand times their size are unpacked a few at a time', async () => {
+  const { bus, asker, other } = await pair();
+  const bomb = Buffer.concat([Buffer.of(1), deflateSync(Buffer.alloc(PACKET_BYTES_MAX - 1))]);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 10; i++) bus.carry({ subject: 'MOL-test.REQ.other', bytes: bomb });
+  let most = 0;
+  await eventually(
+    'drops',
+    () => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers);
+      return other.dropped() === 10 ? true : undefined;
+    },
+    60_000,
+  );
+  assert.ok(most - before < 6 * PACKET_BYTES_MAX, `${most - before} bytes`);
   assert.equal(await asker.broker.call('other.small'), 'small');
 });
 
