@@ -16,6 +16,7 @@ interface Service {
   readonly networks?: readonly string[];
   readonly depends_on?: readonly string[] | Readonly<Record<string, unknown>>;
   readonly healthcheck?: { readonly test: readonly string[] };
+  readonly tmpfs?: readonly string[];
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
@@ -81,6 +82,9 @@ function checkNode(service: Service, config: Config, tell: Tell): void {
   const known = [...portsOf(config).values()];
   for (const port of service.ports ?? [])
     if (!known.includes(Number(port.split(':').at(-1)))) tell(`publishes ${port}, where nothing listens`);
+  if (service.volumes?.some((volume) => config.dataDir.startsWith(`${volume.split(':')[1]}/`)) !== true)
+    tell(`${config.dataDir} is in no volume`);
+  if (service.tmpfs?.includes('/tmp') !== true) tell('has no temporary folder');
   if (service.read_only !== true) tell('may write its root');
   if (service.cap_drop?.join() !== 'ALL') tell('keeps capabilities');
   if (service.security_opt?.includes('no-new-privileges:true') !== true) tell('may gain privileges');

@@ -139,6 +139,8 @@ test('each rule for compose.yaml finds what it is there for', () => {
     ['--replSet rs0', '--replSet rs1', /several names/],
     ['--jetstream', '--js', /without --jetstream/],
     ['volumes: [edge:/data]', 'volumes: [egde:/data]', /no volume egde/],
+    ['volumes: [edge:/data]', 'volumes: [edge:/dat]', /is in no volume/],
+    ['tmpfs: [/tmp]', 'tmpfs: [/run]', /no temporary folder/],
     ['nats: { condition', 'nast: { condition', /waits for nast/],
     ['image: nats:2.12-alpine', 'image: nats', /no version/],
   ];
@@ -161,7 +163,8 @@ test('each rule for the image finds what it is there for', () => {
     ['USER 10001:10001', 'USER root', /not a number above 0/],
     ['MAILMESH_BIND', 'MAILMESH_BINDS', /no option MAILMESH_BINDS/],
     [' 8080', ' 8081', /exposes 8081[\s\S]*|does not expose 8080/],
-    ['VOLUME /data', 'VOLUME /var', /is no volume/],
+    ['VOLUME /data', 'VOLUME /var', /is in no volume/],
+    ['MAILMESH_DATA_DIR=/data/mailmesh', 'MAILMESH_DATA_DIR=/data', /is in no volume/],
     ['/readyz', '/ready', /health check asks nothing/],
     ['bin/mailmesh.mjs"', 'bin/mailmesh.js"', /there is no \/app\/bin\/mailmesh.js/],
   ];
