@@ -21,10 +21,12 @@ import { applyPatch, type Json } from '../deploy/json-patch.ts';
 import { kubernetesProblems } from '../deploy/kubernetes-rules.ts';
 import { buildKustomization, type Manifest, OVERLAYS, overlayFolder } from '../deploy/kustomize.ts';
 import { typeErrors } from '../deploy/object-types.ts';
+import { adapterProblems, adapterRules } from '../deploy/scaling-rules.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const page = read('docs/deployment.md');
+const adapter = read('k8s/prometheus-adapter.yaml');
 const large = (): Manifest[] => buildKustomization(overlayFolder(root, 'large'));
 
 const byName = (objects: readonly Manifest[]): Map<string, Manifest> =>
@@ -33,6 +35,9 @@ const byName = (objects: readonly Manifest[]): Map<string, Manifest> =>
 test('the tree has no problem', () => {
   assert.deepEqual(deployProblems(root), []);
 });
+
+const problemsOf = (objects: readonly Manifest[]): string =>
+  kubernetesProblems(objects, page, adapterRules(adapter)).join('\n');
 
 const kubectl = spawnSync('kubectl', ['kustomize', '--help']).status === 0;
 for (const overlay of OVERLAYS)
@@ -112,13 +117,84 @@ test('each rule for manifests finds what it is there for', () => {
       'x',
       /no label role/,
     ],
+    [
+      'HorizontalPodAutoscaler filter',
+      '/spec/metrics/0/external/metric/selector/matchLabels/state',
+      'open',
+      /no state open/,
+    ],
     ['Deployment filter', '/spec/replicas', 3, /both set replicas/],
+    [
+      'Deployment edge',
+      `${container}/env/1/valueFrom/secretKeyRef/key`,
+      'nats-url',
+      /MONGO_URL is taken from key nats/,
+    ],
+    [
+      'Deployment edge',
+      `${container}/env/1/valueFrom/secretKeyRef/name`,
+      'mailmesh-tls',
+      /mailmesh-tls, key mongo-url/,
+    ],
+    ['Deployment edge', `${container}/env/3/value`, '/etc/mailmesh/tls/tls.pem', /tls.pem is in no Secret/],
+    ['Deployment edge', `${container}/volumeMounts/0/name`, 'dat', /there is no volume dat/],
+    ['Deployment edge', `${container}/volumeMounts/1`, undefined, /no temporary folder/],
+    ['Service mail', '/spec/ports/0/port', 26, /smtp is at 25, not 26/],
+    ['Service gateway', '/spec/ports/0/port', 8080, /http is at 80, not 8080/],
+    ['PodDisruptionBudget edge', '/spec/maxUnavailable', 0, /lets no pod go/],
+    ['PodDisruptionBudget edge', '/spec/unhealthyPodEvictionPolicy', undefined, /keeps pods that are not ready/],
   ];
   for (const [name, path, value, expected] of cases)
-    assert.match(kubernetesProblems(changed(name, path, value), page).join('\n'), expected, `${name} ${path}`);
-  const objects = large();
-  (objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>).MAILMESH_NATS_URL = 'nats://a';
-  assert.match(kubernetesProblems(objects, page).join('\n'), /stands in a ConfigMap/);
+    assert.match(problemsOf(changed(name, path, value)), expected, `${name} ${path}`);
+  const options = (name: string, value: string): string => {
+    const objects = large();
+    (objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>)[name] = value;
+    return problemsOf(objects);
+  };
+  assert.match(options('MAILMESH_NATS_URL', 'nats://a'), /stands in a ConfigMap/);
+  assert.match(options('NATS_PASSWORD', 'x'), /NATS_PASSWORD stands in a ConfigMap and is no option/);
+  assert.match(options('MAILMESH_DOMAIN', 'nats://a:b@c'), /an address with a password/);
+  // A mounted folder may belong to root.
+  assert.match(options('MAILMESH_DATA_DIR', '/data'), /\/data is not inside of what is mounted/);
+});
+
+test('flows that the mesh needs are open and no other one is', () => {
+  const cases: [name: string, path: string, value: Json | undefined, expected: RegExp][] = [
+    ['default-deny', '/spec/policyTypes', ['Ingress'], /another pod can reach the world, port 443/],
+    ['default-deny', '/spec/podSelector', { matchLabels: { a: 'b' } }, /the world can reach another pod/],
+    ['dns', '/spec/egress/0/ports', [{ protocol: 'TCP', port: 5353 }], /filter cannot reach the name server/],
+    ['stores', '/spec/egress/0/ports/1/port', 4223, /edge cannot reach the world, port nats/],
+    ['stores', '/spec/podSelector/matchExpressions/0/values', ['filter'], /edge cannot reach the world, port mongo/],
+    ['mail', '/spec/ingress/0/ports/0/port', 'lmtp', /the world can reach edge, port lmtp/],
+    ['mail', '/spec/ingress/0/ports/0/port', 'http', /the world cannot reach edge, port smtp/],
+    ['lmtp', '/spec/ingress/0/from/0/podSelector/matchLabels', { a: 'b' }, /an LMTP client cannot reach edge/],
+    ['lmtp-clients', '/spec/egress/0/ports/0/port', 2525, /an LMTP client cannot reach edge, port lmtp/],
+    ['gateway', '/spec/ingress/0/from', undefined, /the world can reach gateway, port http/],
+    ['gateway', '/spec/podSelector', {}, /an API client can reach filter, port http/],
+    ['metrics', '/spec/podSelector/matchExpressions/0/values', ['edge'], /a metrics reader cannot reach filter/],
+  ];
+  for (const [name, path, value, expected] of cases)
+    assert.match(problemsOf(changed(`NetworkPolicy ${name}`, path, value)), expected, `${name} ${path}`);
+});
+
+test('what the autoscalers ask for is what the adapter finds among the metrics', () => {
+  const asked = (from: string, to: string): string => {
+    assert.ok(adapter.includes(from), from);
+    const rules = adapterRules(adapter.replaceAll(from, to));
+    return [...adapterProblems(rules), ...kubernetesProblems(large(), page, rules)].join('\n');
+  };
+  assert.match(
+    asked('as: mailmesh_queue_jobs', 'as: mailmesh_jobs'),
+    /filter: the adapter has no rule for mailmesh_que/,
+  );
+  assert.match(asked('as: mailmesh_connections', 'as: connections'), /edge: the adapter has no rule for mailmesh_conn/);
+  assert.match(asked("'mailmesh_connections{", "'mailmesh_conns{"), /there is no metric mailmesh_conns/);
+  assert.match(
+    asked('matches: mailmesh_queue_jobs', 'matches: mailmesh_que'),
+    /mailmesh_que is not mailmesh_queue_jobs/,
+  );
+  assert.match(asked('(stage, state)', '(stage, status)'), /no label status/);
+  assert.match(asked('pod!=""', 'node!=""'), /mailmesh_connections may be without pod/);
 });
 
 test('each rule for compose.yaml finds what it is there for', () => {
