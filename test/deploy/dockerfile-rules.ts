@@ -59,6 +59,12 @@ function checkNode(root: string, instructions: readonly Instruction[], tell: Tel
   const [base] = instructions.find(({ name }) => name === 'FROM')?.words ?? [];
   for (const version of new Set(Object.values(optionalDependencies)))
     if (base?.startsWith(`node:${version}-`) !== true) tell(`${base} is not Node ${version}, which package.json pins`);
+  // The library that comes with Node is copied from one to the other.
+  const suites = instructions
+    .filter(({ name }) => name === 'FROM')
+    .map(({ words }) => words[0]?.match(/[a-z]+-slim$/)?.[0]);
+  if (new Set(suites).size !== 1) tell(`its stages are of several systems: ${suites.join(', ')}`);
+  if (!instructions.some(({ text }) => /npm ci .*--omit=dev/.test(text))) tell('takes in what only development needs');
   const stamp = /const STAMP = '([^']+)'/.exec(readFileSync(join(root, 'bin/install.mjs'), 'utf8'))?.[1];
   if (!instructions.some(({ text }) => text.includes(`> node_modules/${stamp}`)))
     tell(`does not write ${stamp}, so a start would want to install`);

@@ -8,8 +8,10 @@ import { ROLE_NAMES } from '../../core/mesh/roles.ts';
 import { configOf, isOption, isPath, portsOf, SECRET_ENVIRONMENT, unknownNames } from './known-names.ts';
 import { type Container, containersOf, type Manifest, templateOf } from './kustomize.ts';
 import { LMTP_CLIENT, networkProblems } from './network-rules.ts';
+import { valueErrors } from './object-values.ts';
 import { envIn, isOurs, type Pod, podsOf, portsIn, type Selector, selects, type Tell } from './pods.ts';
 import { type AdapterRules, checkScaling } from './scaling-rules.ts';
+import { checkNamed, storeProblems } from './store-rules.ts';
 import { checkFolders, checkMounts, checkSecrets, documentedSecrets } from './volume-rules.ts';
 
 interface Probe {
@@ -41,7 +43,7 @@ export function kubernetesProblems(objects: readonly Manifest[], documented: str
   const problems = unknownNames(JSON.stringify(objects)).map((name) => `there is no option ${name}`);
   if (/:\/\/[^\s"/@]*:[^\s"/@]+@/.test(JSON.stringify(objects)))
     problems.push('an address with a password stands in it');
-  problems.push(...networkProblems(objects));
+  problems.push(...networkProblems(objects), ...storeProblems(objects, documented), ...valueErrors(objects));
   const roles = pods.map(({ spec }) => envIn(spec.containers[0]!).find(({ name }) => name === 'MAILMESH_ROLE')?.value);
   for (const role of ROLE_NAMES)
     if (role !== 'all' && !roles.includes(role)) problems.push(`no pod has the role ${role}`);
@@ -51,6 +53,7 @@ export function kubernetesProblems(objects: readonly Manifest[], documented: str
     checkOptions(pod, objects, tell);
     checkSecrets(pod, secrets, tell);
     checkMounts(pod, tell);
+    checkNamed(pod, objects, tell);
     checkProbedPorts(pod, tell);
     for (const container of pod.spec.containers)
       if (isOurs(container)) checkNode(pod, container, { objects, secrets }, tell);

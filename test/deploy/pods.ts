@@ -19,6 +19,8 @@ export interface Pod {
   readonly spec: PodSpec;
   /** Names of the volumes that are made for each of them. */
   readonly claims: readonly string[];
+  /** The Service that gives each of them a name. */
+  readonly serviceName: string | undefined;
 }
 export interface Selector {
   readonly matchLabels?: Readonly<Record<string, string>>;
@@ -36,9 +38,12 @@ export function podsOf(objects: readonly Manifest[]): Pod[] {
     if (template === undefined) return [];
     const { name } = object.metadata;
     const { labels = {}, annotations = {} } = (template.metadata ?? {}) as Partial<Pod>;
-    const { volumeClaimTemplates = [] } = object.spec as { volumeClaimTemplates?: readonly Manifest[] };
+    const { volumeClaimTemplates = [], serviceName } = object.spec as {
+      readonly volumeClaimTemplates?: readonly Manifest[];
+      readonly serviceName?: string;
+    };
     const claims = volumeClaimTemplates.map(({ metadata }) => metadata.name);
-    return [{ owner: `${object.kind} ${name}`, name, labels, annotations, spec: template.spec, claims }];
+    return [{ owner: `${object.kind} ${name}`, name, labels, annotations, spec: template.spec, claims, serviceName }];
   });
 }
 

@@ -18,6 +18,8 @@ interface Metric {
 }
 interface Scaler {
   readonly scaleTargetRef: { readonly kind: string; readonly name: string };
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
   readonly metrics: readonly Metric[];
 }
 interface Rule {
@@ -37,7 +39,8 @@ export function checkScaling(
   adapter: AdapterRules,
   tell: Tell,
 ): void {
-  const { scaleTargetRef, metrics } = spec as unknown as Scaler;
+  const { scaleTargetRef, minReplicas, maxReplicas, metrics } = spec as unknown as Scaler;
+  if (minReplicas > maxReplicas) tell(`has at least ${minReplicas} and at most ${maxReplicas}`);
   const target = objects.find(
     ({ kind, metadata }) => kind === scaleTargetRef.kind && metadata.name === scaleTargetRef.name,
   );
@@ -60,6 +63,7 @@ function checkMetric({ name, selector = {} }: MetricName, rules: readonly Rule[]
 
 /** The series that the adapter looks for are the program's, told apart by labels that they or the scraping gives them. */
 export function adapterProblems(rules: AdapterRules): string[] {
+  const ungrouped = rules.custom.filter(({ metricsQuery }) => !metricsQuery.endsWith(' by (<<.GroupBy>>)'));
   return [...rules.custom, ...rules.external].flatMap(({ seriesQuery, resources, name, metricsQuery }) => {
     const problems: string[] = [];
     const tell: Tell = (problem) => problems.push(`k8s/prometheus-adapter.yaml: ${problem}`);
@@ -74,6 +78,8 @@ export function adapterProblems(rules: AdapterRules): string[] {
         if (label !== '<<.GroupBy>>' && !labels.includes(label) && !scraped.includes(label))
           tell(`${series} has no label ${label}`);
     if (!metricsQuery.includes('<<.Series>>{<<.LabelMatchers>>}')) tell(`${series} is asked without its labels`);
+    // Of a pod's own figure one value for each pod is wanted.
+    if (ungrouped.some((rule) => rule.seriesQuery === seriesQuery)) tell(`${series} is not told by pod`);
     return problems;
   });
 }

@@ -49,9 +49,9 @@ for (const overlay of OVERLAYS)
     assert.deepEqual(byName(buildKustomization(folder)), byName(expected));
   });
 
-/** Changes one place of one object of the large overlay. */
-function changed(name: string, path: string, value?: Json): Manifest[] {
-  const objects = large();
+/** Changes one place of one object of an overlay. */
+function changed(name: string, path: string, value?: Json, overlay: (typeof OVERLAYS)[number] = 'large'): Manifest[] {
+  const objects = buildKustomization(overlayFolder(root, overlay));
   const object = byName(objects).get(name);
   assert.ok(object !== undefined, name);
   applyPatch(object as unknown as Json, [value === undefined ? { op: 'remove', path } : { op: 'add', path, value }]);
@@ -139,6 +139,13 @@ test('each rule for manifests finds what it is there for', () => {
     ['Deployment edge', `${container}/env/3/value`, '/etc/mailmesh/tls/tls.pem', /tls.pem is in no Secret/],
     ['Deployment edge', `${container}/volumeMounts/0/name`, 'dat', /there is no volume dat/],
     ['Deployment edge', `${container}/volumeMounts/1`, undefined, /no temporary folder/],
+    ['Deployment edge', `${pod}/serviceAccountName`, 'x', /no ServiceAccount x/],
+    ['Deployment edge', `${container}/resources/requests/memory`, '384MiB', /memory 384MiB is no quantity/],
+    ['Deployment edge', `${container}/resources/requests/memory`, '1Gi', /requests more memory than its limit/],
+    ['Deployment edge', `${pod}/topologySpreadConstraints/0/whenUnsatisfiable`, 'Never', /whenUnsatisfiable is Never/],
+    ['HorizontalPodAutoscaler edge', '/spec/metrics/0/type', 'Object', /Object is not the metric's type/],
+    ['HorizontalPodAutoscaler edge', '/spec/metrics/1/resource/target/type', 'Share', /type is Share/],
+    ['HorizontalPodAutoscaler edge', '/spec/minReplicas', 61, /at least 61 and at most 60/],
     ['Service mail', '/spec/ports/0/port', 26, /smtp is at 25, not 26/],
     ['Service gateway', '/spec/ports/0/port', 8080, /http is at 80, not 8080/],
     ['PodDisruptionBudget edge', '/spec/maxUnavailable', 0, /lets no pod go/],
@@ -156,6 +163,23 @@ test('each rule for manifests finds what it is there for', () => {
   assert.match(options('MAILMESH_DOMAIN', 'nats://a:b@c'), /an address with a password/);
   // A mounted folder may belong to root.
   assert.match(options('MAILMESH_DATA_DIR', '/data'), /\/data is not inside of what is mounted/);
+});
+
+test('each rule for the stores of the small overlay finds what it is there for', () => {
+  const container = '/spec/template/spec/containers/0';
+  const cases: [name: string, path: string, value: Json | undefined, expected: RegExp][] = [
+    ['StatefulSet nats', `${container}/args/3`, '--pass=$(NATS_PASS)', /no variable NATS_PASS/],
+    ['StatefulSet nats', `${container}/livenessProbe/httpGet/port`, 'http', /asks port http, which its container/],
+    ['StatefulSet nats', `${container}/env/0/valueFrom/secretKeyRef/key`, 'pass', /mailmesh-stores, key pass/],
+    ['StatefulSet mongo', '/spec/serviceName', 'db', /no Service db/],
+    ['StatefulSet mongo', `${container}/args/0`, 'mongod --replSet rs1', /the replica set has several names/],
+    ['StatefulSet mongo', `${container}/volumeMounts/2`, undefined, /no temporary folder/],
+    ['NetworkPolicy mongo', '/spec/ingress/0/from', undefined, /the world can reach mongo, port mongo/],
+    ['NetworkPolicy nats', '/spec/podSelector/matchLabels', { a: 'b' }, /edge cannot reach nats|can reach nats/],
+    ['NetworkPolicy stores', '/spec/egress/1/ports/0/port', 4223, /edge cannot reach nats, port nats/],
+  ];
+  for (const [name, path, value, expected] of cases)
+    assert.match(problemsOf(changed(name, path, value, 'small')), expected, `${name} ${path}`);
 });
 
 test('flows that the mesh needs are open and no other one is', () => {
@@ -194,6 +218,7 @@ test('what the autoscalers ask for is what the adapter finds among the metrics',
     /mailmesh_que is not mailmesh_queue_jobs/,
   );
   assert.match(asked('(stage, state)', '(stage, status)'), /no label status/);
+  assert.match(asked(' by (<<.GroupBy>>)', ''), /mailmesh_connections is not told by pod/);
   assert.match(asked('pod!=""', 'node!=""'), /mailmesh_connections may be without pod/);
 });
 
@@ -217,6 +242,16 @@ test('each rule for compose.yaml finds what it is there for', () => {
     ['volumes: [edge:/data]', 'volumes: [egde:/data]', /no volume egde/],
     ['volumes: [edge:/data]', 'volumes: [edge:/dat]', /is in no volume/],
     ['tmpfs: [/tmp]', 'tmpfs: [/run]', /no temporary folder/],
+    ['@nats:4222', '@nats:4223', /told of another NATS/],
+    ['@mongo:27017', '@mongod:27017', /told of another MongoDB/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
+    ['nats://mailmesh:${NATS_PASSWORD:?is to be set in .env}@', 'nats://mailmesh:secret@', /told of another NATS/],
+    ['host: "mongo:27017"', 'host: "mongo:27018"', /is mongo:27017, not mongo:27018/],
+    ['condition: service_healthy', 'condition: service_health', /does not know service_health/],
+    ['service_completed_successfully', 'service_started', /starts before its stores/],
+    ['interval: 10s', 'intervall: 10s', /does not know intervall/],
+    ['stop_grace_period', 'stop_grace', /does not know stop_grace/],
+    ['8222/healthz', '8223/healthz', /not asked for its health/],
     ['nats: { condition', 'nast: { condition', /waits for nast/],
     ['image: nats:2.12-alpine', 'image: nats', /no version/],
   ];
@@ -226,7 +261,7 @@ test('each rule for compose.yaml finds what it is there for', () => {
     assert.match(composeProblems(text.replaceAll(from, to), image).join('\n'), expected);
   }
   // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
-  assert.equal(interpolate('$${A} ${B:-b} ${C:?c}'), '${A} b given');
+  assert.equal(interpolate('$${A} ${B:-b} ${C:?c}'), '${A} b given-C');
 });
 
 test('each rule for the image finds what it is there for', () => {
@@ -239,6 +274,8 @@ test('each rule for the image finds what it is there for', () => {
     ['USER 10001:10001', 'USER root', /not a number above 0/],
     ['MAILMESH_BIND', 'MAILMESH_BINDS', /no option MAILMESH_BINDS/],
     [' 8080', ' 8081', /exposes 8081[\s\S]*|does not expose 8080/],
+    ['FROM debian:trixie', 'FROM debian:bookworm', /of several systems/],
+    ['--omit=dev ', '', /only development needs/],
     ['VOLUME /data', 'VOLUME /var', /is in no volume/],
     ['MAILMESH_DATA_DIR=/data/mailmesh', 'MAILMESH_DATA_DIR=/data', /is in no volume/],
     ['/readyz', '/ready', /health check asks nothing/],
