@@ -63,6 +63,8 @@ export function kubernetesProblems(objects: readonly Manifest[], documented: str
     checkSelection(object, pods, tell);
     if (object.kind === 'HorizontalPodAutoscaler') checkScaling(object, objects, adapter, tell);
     if (object.kind === 'PodDisruptionBudget') checkDisruption(object, tell);
+    if (object.kind === 'Job' && (object.spec as Record<string, unknown>).ttlSecondsAfterFinished === undefined)
+      tell('stays, and no Job can be changed');
   }
   return problems;
 }
