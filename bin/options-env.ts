@@ -8,8 +8,11 @@ import { OPTIONS } from '../core/config/schema.ts';
 
 /** Set by each Deployment, or not at all. */
 const OF_ONE_NODE: ReadonlySet<string> = new Set(['config', 'nodeId', 'role', 'services', 'tlsCert', 'tlsKey']);
-/** What a container needs otherwise than a machine. */
-const IN_A_CONTAINER: Readonly<Record<string, Value>> = { bind: '0.0.0.0', dataDir: '/data' };
+/**
+ * What a container needs otherwise than a machine. A mounted folder may belong to root, who shares it with the node's
+ * group: the data folder is one that the node makes inside of it, and has for itself.
+ */
+const IN_A_CONTAINER: Readonly<Record<string, Value>> = { bind: '0.0.0.0', dataDir: '/data/mailmesh' };
 
 export function optionsEnv(): string {
   const lines = [

@@ -91,6 +91,8 @@ export class Listener {
       port: bound !== null && typeof bound === 'object' ? bound.port : port,
       tls,
     });
+    // Shown before there is a first one: an autoscaler tells a node without connections from one without figures.
+    this.#context.metrics.connections.inc({ listener: name }, 0);
     this.#sweep = setInterval(() => this.#expire(), SWEEP_MS).unref();
   }
 

@@ -12,7 +12,13 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void> | vo
 
 /** Queue depths are counted and stores measured at most this often, however often they are asked for. */
 const MEASURE_MS = 2_000;
-const EMPTY: Omit<QueueDepth, 'stage'> = { blocked: 0, ready: 0, running: 0, waiting: 0, dead: 0, oldestMs: 0 };
+export const NO_JOBS: Omit<QueueDepth, 'stage' | 'oldestMs'> = {
+  blocked: 0,
+  ready: 0,
+  running: 0,
+  waiting: 0,
+  dead: 0,
+};
 
 const healthz: Handler = (_, res) => sendJson(res, 200, { status: 'alive' });
 
@@ -37,7 +43,7 @@ async function measureQueue({ stores, metrics, now }: NodeContext): Promise<void
   const depths = new Map((await stores.queue.depth(now())).map((depth) => [depth.stage, depth]));
   // A stage that nothing waits for is shown with zeros, not left out.
   for (const name of STAGES) {
-    const { stage, oldestMs, ...counts } = depths.get(name) ?? { ...EMPTY, stage: name };
+    const { stage, oldestMs, ...counts } = depths.get(name) ?? { ...NO_JOBS, stage: name, oldestMs: 0 };
     metrics.queueOldest.set({ stage }, oldestMs / 1000);
     for (const [state, count] of Object.entries(counts)) metrics.queueJobs.set({ stage, state }, count);
   }

@@ -7,35 +7,29 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 import { composeProblems } from './compose-rules.ts';
 import { dockerfileProblems, imageEnvironment } from './dockerfile-rules.ts';
-import { metricLabels, unknownNames } from './known-names.ts';
+import { unknownNames } from './known-names.ts';
 import { kubernetesProblems } from './kubernetes-rules.ts';
 import { buildKustomization, OVERLAYS, overlayFolder } from './kustomize.ts';
 import { typeErrors } from './object-types.ts';
-
-/** The metrics that the adapter reads are the program's. */
-function adapterProblems(text: string): string[] {
-  const { rules } = parse(text) as { rules: Record<'custom' | 'external', { seriesQuery: string }[]> };
-  return [...rules.custom, ...rules.external]
-    .map(({ seriesQuery }) => seriesQuery.split('{')[0]!)
-    .filter((name) => metricLabels(name) === undefined)
-    .map((name) => `k8s/prometheus-adapter.yaml: there is no metric ${name}`);
-}
+import { adapterProblems, adapterRules } from './scaling-rules.ts';
 
 export function deployProblems(root: string): string[] {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const page = read('docs/deployment.md');
+  const adapter = adapterRules(read('k8s/prometheus-adapter.yaml'));
   const overlays = OVERLAYS.flatMap((name) => {
     const objects = buildKustomization(overlayFolder(root, name));
-    return [...typeErrors(root, objects), ...kubernetesProblems(objects, page)].map((problem) => `${name}: ${problem}`);
+    return [...typeErrors(root, objects), ...kubernetesProblems(objects, page, adapter)].map(
+      (problem) => `${name}: ${problem}`,
+    );
   });
   const dockerfile = read('Dockerfile');
   return [
     ...unknownNames(page).map((name) => `docs/deployment.md: there is no option ${name}`),
     ...overlays,
-    ...adapterProblems(read('k8s/prometheus-adapter.yaml')),
+    ...adapterProblems(adapter),
     ...composeProblems(read('compose.yaml'), imageEnvironment(dockerfile)),
     ...dockerfileProblems(root, dockerfile, read('.dockerignore')),
   ];

@@ -3,39 +3,19 @@
  * unless asked for, no password stands in the file, and every name in it leads somewhere.
  */
 
-import { parse } from 'yaml';
 import type { Config } from '../../core/config/load.ts';
 import { ROLE_NAMES } from '../../core/mesh/roles.ts';
+import { type Compose, readCompose, type Service, storeProblems } from './compose-stores.ts';
 import { configOf, isPath, portsOf, unknownNames } from './known-names.ts';
 
-interface Service {
-  readonly image: string;
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly ports?: readonly string[];
-  readonly volumes?: readonly string[];
-  readonly networks?: readonly string[];
-  readonly depends_on?: readonly string[] | Readonly<Record<string, unknown>>;
-  readonly healthcheck?: { readonly test: readonly string[] };
-  readonly read_only?: boolean;
-  readonly cap_drop?: readonly string[];
-  readonly security_opt?: readonly string[];
-  readonly stop_grace_period?: string;
-  readonly command?: readonly string[];
-  readonly entrypoint?: readonly string[];
-}
-interface Compose {
-  readonly services: Readonly<Record<string, Service>>;
-  readonly networks: Readonly<Record<string, { readonly internal?: boolean } | null>>;
-  readonly volumes: Readonly<Record<string, unknown>>;
-}
 type Tell = (problem: string) => unknown;
 
 const STOP_MARGIN_S = 5;
 
 /** What Compose makes of `${NAME:-default}`, `${NAME:?message}` and `$$` when only the required variables are set. */
 export const interpolate = (text: string): string =>
-  text.replace(/\$\$|\$\{(\w+)(:-|:\?)([^}]*)\}/g, (whole, _name, kind, rest) =>
-    whole === '$$' ? '$' : kind === ':-' ? rest : 'given',
+  text.replace(/\$\$|\$\{(\w+)(:-|:\?)([^}]*)\}/g, (whole, name, kind, rest) =>
+    whole === '$$' ? '$' : kind === ':-' ? rest : `given-${name}`,
   );
 
 /** @param image variables that the image sets */
@@ -43,14 +23,16 @@ export function composeProblems(text: string, image: Readonly<Record<string, str
   const problems = unknownNames(text).map((name) => `compose.yaml: there is no option ${name}`);
   for (const [, name] of text.matchAll(/\$\{(\w*(?:PASSWORD|KEY)\w*)(?!\w|:\?)/g))
     problems.push(`compose.yaml: ${name} is not required`);
-  const { services, networks, volumes } = parse(interpolate(text), { merge: true }) as Compose;
+  const { file, unknown } = readCompose(interpolate(text));
+  problems.push(...unknown);
+  const { services, networks, volumes } = file;
   const roles: string[] = [];
   for (const [name, service] of Object.entries(services)) {
     const tell: Tell = (problem) => problems.push(`compose.yaml: ${name}: ${problem}`);
     checkReferences(service, { services, networks, volumes }, tell);
     checkPublished(service, tell);
     for (const [variable, value] of Object.entries(service.environment ?? {}))
-      if (/PASSWORD|KEY/.test(variable) && value !== 'given') tell(`${variable} stands in the file`);
+      if (/PASSWORD|KEY/.test(variable) && !value.startsWith('given-')) tell(`${variable} stands in the file`);
     if (!service.image.startsWith('mailmesh:')) continue;
     const config = configOf({ ...image, ...service.environment });
     if (typeof config === 'string') tell(config);
@@ -67,6 +49,9 @@ export function composeProblems(text: string, image: Readonly<Record<string, str
 function checkReferences(service: Service, compose: Compose, tell: Tell): void {
   const wanted = Array.isArray(service.depends_on) ? service.depends_on : Object.keys(service.depends_on ?? {});
   for (const name of wanted) if (!(name in compose.services)) tell(`waits for ${name}, which is not there`);
+  for (const [name, { condition }] of Array.isArray(service.depends_on) ? [] : Object.entries(service.depends_on ?? {}))
+    if (condition === 'service_healthy' && compose.services[name]?.healthcheck === undefined)
+      tell(`waits for the health of ${name}, which is not asked for it`);
   for (const name of service.networks ?? []) if (!(name in compose.networks)) tell(`there is no network ${name}`);
   for (const volume of service.volumes ?? [])
     if (!(volume.split(':')[0]! in compose.volumes)) tell(`there is no volume ${volume}`);
@@ -81,6 +66,14 @@ function checkNode(service: Service, config: Config, tell: Tell): void {
   const known = [...portsOf(config).values()];
   for (const port of service.ports ?? [])
     if (!known.includes(Number(port.split(':').at(-1)))) tell(`publishes ${port}, where nothing listens`);
+  if (service.volumes?.some((volume) => config.dataDir.startsWith(`${volume.split(':')[1]}/`)) !== true)
+    tell(`${config.dataDir} is in no volume`);
+  if (service.tmpfs?.includes('/tmp') !== true) tell('has no temporary folder');
+  const { nats, 'mongo-initiate': initiate } = (service.depends_on ?? {}) as Readonly<
+    Record<string, { condition: string }>
+  >;
+  if (nats?.condition !== 'service_healthy' || initiate?.condition !== 'service_completed_successfully')
+    tell('starts before its stores');
   if (service.read_only !== true) tell('may write its root');
   if (service.cap_drop?.join() !== 'ALL') tell('keeps capabilities');
   if (service.security_opt?.includes('no-new-privileges:true') !== true) tell('may gain privileges');
@@ -89,22 +82,4 @@ function checkNode(service: Service, config: Config, tell: Tell): void {
   const needed = config.drainTimeoutMs / 1000 + STOP_MARGIN_S;
   if (!(Number.parseInt(service.stop_grace_period ?? '', 10) >= needed))
     tell(`may be killed before ${needed} s are over`);
-}
-
-/** The stores ask for a password and hear their own network only, and the replica set has one name everywhere. */
-function storeProblems(services: Compose['services'], networks: Compose['networks']): string[] {
-  const problems: string[] = [];
-  const { nats, mongo, 'mongo-initiate': initiate } = services;
-  for (const word of ['--jetstream', '--user=mailmesh', '--pass=given'])
-    if (nats?.command?.includes(word) !== true) problems.push(`compose.yaml: nats runs without ${word}`);
-  const text = JSON.stringify([mongo, initiate]);
-  const names = [/--replSet (\w+)/, /_id: \\+"(\w+)\\+"/].map((pattern) => pattern.exec(text)?.[1]);
-  for (const { environment } of Object.values(services))
-    if (environment?.MAILMESH_MONGO_URL !== undefined)
-      names.push(/replicaSet=(\w+)/.exec(environment.MAILMESH_MONGO_URL)?.[1]);
-  if (new Set(names).size !== 1) problems.push(`compose.yaml: the replica set has several names: ${names.join(', ')}`);
-  for (const store of [nats, mongo])
-    if (store?.networks?.every((name) => networks[name]?.internal === true) !== true)
-      problems.push('compose.yaml: a store can be reached from outside');
-  return problems;
 }

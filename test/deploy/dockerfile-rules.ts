@@ -59,6 +59,12 @@ function checkNode(root: string, instructions: readonly Instruction[], tell: Tel
   const [base] = instructions.find(({ name }) => name === 'FROM')?.words ?? [];
   for (const version of new Set(Object.values(optionalDependencies)))
     if (base?.startsWith(`node:${version}-`) !== true) tell(`${base} is not Node ${version}, which package.json pins`);
+  // The library that comes with Node is copied from one to the other.
+  const suites = instructions
+    .filter(({ name }) => name === 'FROM')
+    .map(({ words }) => words[0]?.match(/[a-z]+-slim$/)?.[0]);
+  if (new Set(suites).size !== 1) tell(`its stages are of several systems: ${suites.join(', ')}`);
+  if (!instructions.some(({ text }) => /npm ci .*--omit=dev/.test(text))) tell('takes in what only development needs');
   const stamp = /const STAMP = '([^']+)'/.exec(readFileSync(join(root, 'bin/install.mjs'), 'utf8'))?.[1];
   if (!instructions.some(({ text }) => text.includes(`> node_modules/${stamp}`)))
     tell(`does not write ${stamp}, so a start would want to install`);
@@ -92,7 +98,8 @@ function checkImage(
   const ports = [...portsOf(config).values()];
   for (const port of ports) if (!exposed.includes(port)) tell(`does not expose ${port}`);
   for (const port of exposed) if (!ports.includes(port)) tell(`exposes ${port}, where nothing listens`);
-  if (of('VOLUME')?.text !== config.dataDir) tell(`${config.dataDir} is no volume`);
+  // A folder that is mounted there may belong to root, and the data folder is to be the node's own.
+  if (of('VOLUME')?.text !== posix.dirname(config.dataDir)) tell(`${config.dataDir} is in no volume`);
   const health = JSON.parse(/\[.*\]/.exec(of('HEALTHCHECK')?.text ?? '')?.[0] ?? '[]') as string[];
   const entry = JSON.parse(of('ENTRYPOINT')?.text ?? '[]') as string[];
   if (health[0] !== 'node' || !isPath(health[2] ?? '')) tell(`the health check asks nothing that is there: ${health}`);

@@ -3,17 +3,20 @@
 import type { ServiceBroker } from 'moleculer';
 import { type Config, loadConfig } from '../../core/config/load.ts';
 import { OPTIONS } from '../../core/config/schema.ts';
+import { STAGES } from '../../core/filter/verdict.ts';
 import { createMetrics } from '../../mixins/metrics.ts';
-import { operationRoutes } from '../../mixins/rest/operations.ts';
+import { NO_JOBS, operationRoutes } from '../../mixins/rest/operations.ts';
 
 const ENVIRONMENT: ReadonlySet<string> = new Set(OPTIONS.map(({ env }) => env));
 export const SECRET_ENVIRONMENT: ReadonlySet<string> = new Set(
   OPTIONS.filter(({ secret }) => secret).map(({ env }) => env),
 );
 
+export const isOption = (name: string): boolean => ENVIRONMENT.has(name);
+
 /** Every name of the project's in a text that is no option's. */
 export const unknownNames = (text: string): string[] =>
-  [...new Set(text.match(/\bMAILMESH_[A-Z0-9_]+\b/g))].filter((name) => !ENVIRONMENT.has(name));
+  [...new Set(text.match(/\bMAILMESH_[A-Z0-9_]+\b/g))].filter((name) => !isOption(name));
 
 const PATHS: ReadonlySet<string> = new Set(
   // The handlers are not called, so no broker is needed.
@@ -26,6 +29,10 @@ export function metricLabels(name: string): readonly string[] | undefined {
   const metric = createMetrics().registry.getSingleMetric(name) as { labelNames?: readonly string[] } | undefined;
   return metric === undefined ? undefined : (metric.labelNames ?? []);
 }
+
+/** Of labels whose values are known beforehand; any other may have any value. */
+export const isLabelValue = (label: string, value: string): boolean =>
+  label === 'stage' ? (STAGES as readonly string[]).includes(value) : label !== 'state' || value in NO_JOBS;
 
 /** Names of ports as manifests write them, by number: `smtp`, `imaps`, `http`. */
 export function portsOf(config: Config): ReadonlyMap<string, number> {

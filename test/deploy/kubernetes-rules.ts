@@ -5,30 +5,18 @@
 
 import type { Config } from '../../core/config/load.ts';
 import { ROLE_NAMES } from '../../core/mesh/roles.ts';
-import { configOf, isPath, metricLabels, portsOf, SECRET_ENVIRONMENT, unknownNames } from './known-names.ts';
-import { type Container, containersOf, type Manifest, type PodSpec, templateOf } from './kustomize.ts';
+import { configOf, isOption, isPath, portsOf, SECRET_ENVIRONMENT, unknownNames } from './known-names.ts';
+import { type Container, containersOf, type Manifest, templateOf } from './kustomize.ts';
+import { LMTP_CLIENT, networkProblems } from './network-rules.ts';
+import { valueErrors } from './object-values.ts';
+import { envIn, isOurs, type Pod, podsOf, portsIn, type Selector, selects, type Tell } from './pods.ts';
+import { type AdapterRules, checkScaling } from './scaling-rules.ts';
+import { checkNamed, storeProblems } from './store-rules.ts';
+import { checkFolders, checkMounts, checkSecrets, documentedSecrets } from './volume-rules.ts';
 
-interface EnvVar {
-  readonly name: string;
-  readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } };
-}
-interface Port {
-  readonly name: string;
-  readonly containerPort: number;
-}
 interface Probe {
   readonly httpGet?: { readonly path: string; readonly port: string };
-}
-interface Pod {
-  readonly owner: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly spec: PodSpec;
-}
-interface Selector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly { key: string; operator: string; values: readonly string[] }[];
+  readonly tcpSocket?: { readonly port: string };
 }
 
 /** Stands for what a Secret holds. */
@@ -38,50 +26,48 @@ const SECRETS: Readonly<Record<string, string>> = {
 };
 /** To notice the signal and to end after draining. */
 const STOP_MARGIN_S = 5;
+/** Where clients look for a protocol that nobody told them the port of. */
+const PUBLIC_PORTS: Readonly<Record<string, number>> = {
+  ...{ smtp: 25, submission: 587, submissions: 465, lmtp: 24, http: 80 },
+  ...{ imap: 143, imaps: 993, pop3: 110, pop3s: 995, mongo: 27017, nats: 4222 },
+};
 const PROBES = ['startupProbe', 'livenessProbe', 'readinessProbe'] as const;
 
-const portsIn = (container: Container): readonly Port[] => (container.ports ?? []) as readonly Port[];
-const envIn = (container: Container): readonly EnvVar[] => (container.env ?? []) as readonly EnvVar[];
-const isOurs = ({ image }: Container): boolean => /^mailmesh[:@]/.test(image);
-
-function podsOf(objects: readonly Manifest[]): Pod[] {
-  return objects.flatMap((object) => {
-    const template = templateOf(object);
-    if (template === undefined) return [];
-    const { labels = {}, annotations = {} } = (template.metadata ?? {}) as Partial<Pod>;
-    return [{ owner: `${object.kind} ${object.metadata.name}`, labels, annotations, spec: template.spec }];
-  });
-}
-
-function selects({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Readonly<Record<string, string>>) {
-  return (
-    Object.entries(matchLabels).every(([name, value]) => labels[name] === value) &&
-    matchExpressions.every(({ key, operator, values }) => operator === 'In' && values.includes(labels[key] ?? ''))
-  );
-}
-
-/** @param documented the page that tells which Secrets an operator makes */
-export function kubernetesProblems(objects: readonly Manifest[], documented: string): string[] {
+/**
+ * @param documented the page that tells which Secrets an operator makes
+ * @param adapter what brings metrics to the autoscalers
+ */
+export function kubernetesProblems(objects: readonly Manifest[], documented: string, adapter: AdapterRules): string[] {
   const pods = podsOf(objects);
+  const secrets = documentedSecrets(documented);
   const problems = unknownNames(JSON.stringify(objects)).map((name) => `there is no option ${name}`);
+  if (/:\/\/[^\s"/@]*:[^\s"/@]+@/.test(JSON.stringify(objects)))
+    problems.push('an address with a password stands in it');
+  problems.push(...networkProblems(objects), ...storeProblems(objects, documented), ...valueErrors(objects));
   const roles = pods.map(({ spec }) => envIn(spec.containers[0]!).find(({ name }) => name === 'MAILMESH_ROLE')?.value);
   for (const role of ROLE_NAMES)
     if (role !== 'all' && !roles.includes(role)) problems.push(`no pod has the role ${role}`);
   for (const pod of pods) {
     const tell = (problem: string): unknown => problems.push(`${pod.owner}: ${problem}`);
     checkRestricted(pod, tell);
-    checkReferences(pod, objects, documented, tell);
-    for (const container of pod.spec.containers) if (isOurs(container)) checkNode(pod, container, objects, tell);
+    checkOptions(pod, objects, tell);
+    checkSecrets(pod, secrets, tell);
+    checkMounts(pod, tell);
+    checkNamed(pod, objects, tell);
+    checkProbedPorts(pod, tell);
+    for (const container of pod.spec.containers)
+      if (isOurs(container)) checkNode(pod, container, { objects, secrets }, tell);
   }
   for (const object of objects) {
     const tell = (problem: string): unknown => problems.push(`${object.kind} ${object.metadata.name}: ${problem}`);
     checkSelection(object, pods, tell);
-    if (object.kind === 'HorizontalPodAutoscaler') checkScaling(object, objects, tell);
+    if (object.kind === 'HorizontalPodAutoscaler') checkScaling(object, objects, adapter, tell);
+    if (object.kind === 'PodDisruptionBudget') checkDisruption(object, tell);
+    if (object.kind === 'Job' && (object.spec as Record<string, unknown>).ttlSecondsAfterFinished === undefined)
+      tell('stays, and no Job can be changed');
   }
   return problems;
 }
-
-type Tell = (problem: string) => unknown;
 
 /** The Pod Security Standard `restricted`, and a root that can't be written. */
 function checkRestricted({ spec }: Pod, tell: Tell): void {
@@ -104,25 +90,20 @@ function checkRestricted({ spec }: Pod, tell: Tell): void {
   }
 }
 
-function checkReferences({ spec }: Pod, objects: readonly Manifest[], documented: string, tell: Tell): void {
-  const volumes = (spec.volumes ?? []) as readonly { readonly secret?: { readonly secretName: string } }[];
-  const secrets = volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret.secretName]));
-  for (const container of containersOf(spec)) {
-    for (const { name, value, valueFrom } of envIn(container)) {
-      if (valueFrom?.secretKeyRef !== undefined) secrets.push(valueFrom.secretKeyRef.name, valueFrom.secretKeyRef.key);
-      else if (value === undefined) tell(`${name} has no value`);
-      else if (SECRET_ENVIRONMENT.has(name) || /^(?!MAILMESH_).*(PASSWORD|KEY)$/.test(name))
-        tell(`${name} is a secret and stands in the manifest`);
-    }
+function checkOptions({ spec }: Pod, objects: readonly Manifest[], tell: Tell): void {
+  for (const container of containersOf(spec))
     for (const { configMapRef } of (container.envFrom ?? []) as { configMapRef: { name: string } }[])
       if (!objects.some(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === configMapRef.name))
         tell(`there is no ConfigMap ${configMapRef.name}`);
-  }
-  for (const name of secrets)
-    if (!documented.includes(`\`${name}\``)) tell(`the documentation says nothing of secret ${name}`);
 }
 
-function checkNode(pod: Pod, container: Container, objects: readonly Manifest[], tell: Tell): void {
+interface Around {
+  readonly objects: readonly Manifest[];
+  /** Keys by Secret. */
+  readonly secrets: ReadonlyMap<string, readonly string[]>;
+}
+
+function checkNode(pod: Pod, container: Container, { objects, secrets }: Around, tell: Tell): void {
   const maps = ((container.envFrom ?? []) as { configMapRef: { name: string } }[]).map(({ configMapRef }) =>
     objects.find(({ metadata }) => metadata.name === configMapRef.name),
   );
@@ -130,11 +111,24 @@ function checkNode(pod: Pod, container: Container, objects: readonly Manifest[],
   for (const map of maps) Object.assign(environment, map?.data);
   for (const name of Object.keys(environment))
     if (SECRET_ENVIRONMENT.has(name)) tell(`${name} is a secret and stands in a ConfigMap`);
+    else if (!isOption(name)) tell(`${name} stands in a ConfigMap and is no option`);
   for (const { name, value } of envIn(container)) environment[name] = value ?? SECRETS[name] ?? '';
   const config = configOf(environment);
   if (typeof config === 'string') return void tell(config);
   checkPorts(pod, container, config, tell);
+  checkFolders(pod, container, { config, secrets }, tell);
   checkStopping(pod, container, config, tell);
+}
+
+/** Also of those that are not ours: the kubelet asks a port by the name that its container gives it. */
+function checkProbedPorts({ spec }: Pod, tell: Tell): void {
+  for (const container of containersOf(spec))
+    for (const name of PROBES) {
+      const { httpGet, tcpSocket } = (container[name] ?? {}) as Probe;
+      const port = (httpGet ?? tcpSocket)?.port;
+      if (port !== undefined && !portsIn(container).some((own) => own.name === port))
+        tell(`${name} asks port ${port}, which its container does not name`);
+    }
 }
 
 function checkPorts({ annotations }: Pod, container: Container, config: Config, tell: Tell): void {
@@ -151,7 +145,8 @@ function checkPorts({ annotations }: Pod, container: Container, config: Config, 
       if (get.port !== 'http') tell(`${name} asks port ${get.port}`);
     }
   }
-  if (!isPath(annotations['prometheus.io/path'] ?? '')) tell('no path for the metrics');
+  if (annotations['prometheus.io/scrape'] !== 'true') tell('is not asked for its metrics');
+  if (annotations['prometheus.io/path'] !== '/metrics' || !isPath('/metrics')) tell('no path for the metrics');
   if (annotations['prometheus.io/port'] !== String(known.get('http'))) tell('another port for the metrics');
 }
 
@@ -177,40 +172,21 @@ function checkSelection(object: Manifest, pods: readonly Pod[], tell: Tell): voi
       : ((spec.podSelector ?? spec.selector) as Selector | undefined);
   if (selector === undefined) return;
   const chosen = pods.filter(({ labels }) => selects(selector, labels));
-  if (chosen.length === 0) tell('selects no pod');
+  // Clients of LMTP come from elsewhere.
+  if (chosen.length === 0 && !selects(selector, LMTP_CLIENT.labels ?? {})) tell('selects no pod');
   const named = chosen.flatMap((pod) => pod.spec.containers.flatMap(portsIn).map(({ name }) => name));
   const ports = object.kind === 'Service' ? [spec] : ((spec.ingress ?? []) as Record<string, unknown>[]);
   for (const { targetPort, port } of ports.flatMap((rule) => (rule.ports ?? []) as Record<string, unknown>[])) {
     const name = targetPort ?? port;
     if (!named.includes(name as string)) tell(`its pods have no port ${name}`);
+    const usual = PUBLIC_PORTS[name as string];
+    if (object.kind === 'Service' && usual !== undefined && port !== usual) tell(`${name} is at ${usual}, not ${port}`);
   }
 }
 
-interface Metric {
-  readonly pods?: { readonly metric: MetricName };
-  readonly external?: { readonly metric: MetricName };
-}
-interface MetricName {
-  readonly name: string;
-  readonly selector?: Selector;
-}
-
-function checkScaling({ spec }: Manifest, objects: readonly Manifest[], tell: Tell): void {
-  const { scaleTargetRef, metrics } = spec as {
-    scaleTargetRef: { kind: string; name: string };
-    metrics: readonly Metric[];
-  };
-  const target = objects.find(
-    ({ kind, metadata }) => kind === scaleTargetRef.kind && metadata.name === scaleTargetRef.name,
-  );
-  if (target === undefined) return void tell(`there is no ${scaleTargetRef.kind} ${scaleTargetRef.name}`);
-  if ((target.spec as { replicas?: number }).replicas !== undefined) tell('and its Deployment both set replicas');
-  for (const { pods, external } of metrics) {
-    const metric = pods?.metric ?? external?.metric;
-    if (metric === undefined) continue;
-    const labels = metricLabels(metric.name);
-    if (labels === undefined) tell(`there is no metric ${metric.name}`);
-    for (const label of Object.keys(metric.selector?.matchLabels ?? {}))
-      if (labels?.includes(label) === false) tell(`metric ${metric.name} has no label ${label}`);
-  }
+/** A budget that leaves no pod to go, or counts pods that do not get ready, would hold up the drain of a machine for ever. */
+function checkDisruption({ spec }: Manifest, tell: Tell): void {
+  const { maxUnavailable, unhealthyPodEvictionPolicy } = spec as Record<string, unknown>;
+  if (!((maxUnavailable as number) >= 1)) tell('lets no pod go');
+  if (unhealthyPodEvictionPolicy !== 'AlwaysAllow') tell('keeps pods that are not ready');
 }

@@ -21,10 +21,12 @@ import { applyPatch, type Json } from '../deploy/json-patch.ts';
 import { kubernetesProblems } from '../deploy/kubernetes-rules.ts';
 import { buildKustomization, type Manifest, OVERLAYS, overlayFolder } from '../deploy/kustomize.ts';
 import { typeErrors } from '../deploy/object-types.ts';
+import { adapterProblems, adapterRules } from '../deploy/scaling-rules.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const page = read('docs/deployment.md');
+const adapter = read('k8s/prometheus-adapter.yaml');
 const large = (): Manifest[] => buildKustomization(overlayFolder(root, 'large'));
 
 const byName = (objects: readonly Manifest[]): Map<string, Manifest> =>
@@ -33,6 +35,9 @@ const byName = (objects: readonly Manifest[]): Map<string, Manifest> =>
 test('the tree has no problem', () => {
   assert.deepEqual(deployProblems(root), []);
 });
+
+const problemsOf = (objects: readonly Manifest[]): string =>
+  kubernetesProblems(objects, page, adapterRules(adapter)).join('\n');
 
 const kubectl = spawnSync('kubectl', ['kustomize', '--help']).status === 0;
 for (const overlay of OVERLAYS)
@@ -44,9 +49,9 @@ for (const overlay of OVERLAYS)
     assert.deepEqual(byName(buildKustomization(folder)), byName(expected));
   });
 
-/** Changes one place of one object of the large overlay. */
-function changed(name: string, path: string, value?: Json): Manifest[] {
-  const objects = large();
+/** Changes one place of one object of an overlay. */
+function changed(name: string, path: string, value?: Json, overlay: (typeof OVERLAYS)[number] = 'large'): Manifest[] {
+  const objects = buildKustomization(overlayFolder(root, overlay));
   const object = byName(objects).get(name);
   assert.ok(object !== undefined, name);
   applyPatch(object as unknown as Json, [value === undefined ? { op: 'remove', path } : { op: 'add', path, value }]);
@@ -112,13 +117,110 @@ test('each rule for manifests finds what it is there for', () => {
       'x',
       /no label role/,
     ],
+    [
+      'HorizontalPodAutoscaler filter',
+      '/spec/metrics/0/external/metric/selector/matchLabels/state',
+      'open',
+      /no state open/,
+    ],
     ['Deployment filter', '/spec/replicas', 3, /both set replicas/],
+    [
+      'Deployment edge',
+      `${container}/env/1/valueFrom/secretKeyRef/key`,
+      'nats-url',
+      /MONGO_URL is taken from key nats/,
+    ],
+    [
+      'Deployment edge',
+      `${container}/env/1/valueFrom/secretKeyRef/name`,
+      'mailmesh-tls',
+      /mailmesh-tls, key mongo-url/,
+    ],
+    ['Deployment edge', `${container}/env/3/value`, '/etc/mailmesh/tls/tls.pem', /tls.pem is in no Secret/],
+    ['Deployment edge', `${container}/volumeMounts/0/name`, 'dat', /there is no volume dat/],
+    ['Deployment edge', `${container}/volumeMounts/1`, undefined, /no temporary folder/],
+    ['Deployment edge', `${pod}/serviceAccountName`, 'x', /no ServiceAccount x/],
+    ['Deployment edge', `${container}/resources/requests/memory`, '384MiB', /memory 384MiB is no quantity/],
+    ['Deployment edge', `${container}/resources/requests/memory`, '1Gi', /requests more memory than its limit/],
+    ['Deployment edge', `${pod}/topologySpreadConstraints/0/whenUnsatisfiable`, 'Never', /whenUnsatisfiable is Never/],
+    ['HorizontalPodAutoscaler edge', '/spec/metrics/0/type', 'Object', /Object is not the metric's type/],
+    ['HorizontalPodAutoscaler edge', '/spec/metrics/1/resource/target/type', 'Share', /type is Share/],
+    ['HorizontalPodAutoscaler edge', '/spec/minReplicas', 61, /at least 61 and at most 60/],
+    ['Service mail', '/spec/ports/0/port', 26, /smtp is at 25, not 26/],
+    ['Service gateway', '/spec/ports/0/port', 8080, /http is at 80, not 8080/],
+    ['PodDisruptionBudget edge', '/spec/maxUnavailable', 0, /lets no pod go/],
+    ['PodDisruptionBudget edge', '/spec/unhealthyPodEvictionPolicy', undefined, /keeps pods that are not ready/],
   ];
   for (const [name, path, value, expected] of cases)
-    assert.match(kubernetesProblems(changed(name, path, value), page).join('\n'), expected, `${name} ${path}`);
-  const objects = large();
-  (objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>).MAILMESH_NATS_URL = 'nats://a';
-  assert.match(kubernetesProblems(objects, page).join('\n'), /stands in a ConfigMap/);
+    assert.match(problemsOf(changed(name, path, value)), expected, `${name} ${path}`);
+  const options = (name: string, value: string): string => {
+    const objects = large();
+    (objects.find(({ kind }) => kind === 'ConfigMap')!.data as Record<string, string>)[name] = value;
+    return problemsOf(objects);
+  };
+  assert.match(options('MAILMESH_NATS_URL', 'nats://a'), /stands in a ConfigMap/);
+  assert.match(options('NATS_PASSWORD', 'x'), /NATS_PASSWORD stands in a ConfigMap and is no option/);
+  assert.match(options('MAILMESH_DOMAIN', 'nats://a:b@c'), /an address with a password/);
+  // A mounted folder may belong to root.
+  assert.match(options('MAILMESH_DATA_DIR', '/data'), /\/data is not inside of what is mounted/);
+});
+
+test('each rule for the stores of the small overlay finds what it is there for', () => {
+  const container = '/spec/template/spec/containers/0';
+  const cases: [name: string, path: string, value: Json | undefined, expected: RegExp][] = [
+    ['StatefulSet nats', `${container}/args/3`, '--pass=$(NATS_PASS)', /no variable NATS_PASS/],
+    ['StatefulSet nats', `${container}/livenessProbe/httpGet/port`, 'http', /asks port http, which its container/],
+    ['StatefulSet nats', `${container}/env/0/valueFrom/secretKeyRef/key`, 'pass', /mailmesh-stores, key pass/],
+    ['StatefulSet mongo', '/spec/serviceName', 'db', /no Service db/],
+    ['StatefulSet mongo', `${container}/args/0`, 'mongod --replSet rs1', /the replica set has several names/],
+    ['StatefulSet mongo', `${container}/volumeMounts/2`, undefined, /no temporary folder/],
+    ['Job mongo-initiate', '/spec/ttlSecondsAfterFinished', undefined, /no Job can be changed/],
+    ['NetworkPolicy mongo', '/spec/ingress/0/from', undefined, /the world can reach mongo, port mongo/],
+    ['NetworkPolicy nats', '/spec/podSelector/matchLabels', { a: 'b' }, /edge cannot reach nats|can reach nats/],
+    ['NetworkPolicy stores', '/spec/egress/1/ports/0/port', 4223, /edge cannot reach nats, port nats/],
+  ];
+  for (const [name, path, value, expected] of cases)
+    assert.match(problemsOf(changed(name, path, value, 'small')), expected, `${name} ${path}`);
+});
+
+test('flows that the mesh needs are open and no other one is', () => {
+  const cases: [name: string, path: string, value: Json | undefined, expected: RegExp][] = [
+    ['default-deny', '/spec/policyTypes', ['Ingress'], /another pod can reach the world, port 443/],
+    ['default-deny', '/spec/podSelector', { matchLabels: { a: 'b' } }, /the world can reach another pod/],
+    ['dns', '/spec/egress/0/ports', [{ protocol: 'TCP', port: 5353 }], /filter cannot reach the name server/],
+    ['stores', '/spec/egress/0/ports/1/port', 4223, /edge cannot reach the world, port nats/],
+    ['stores', '/spec/podSelector/matchExpressions/0/values', ['filter'], /edge cannot reach the world, port mongo/],
+    ['mail', '/spec/ingress/0/ports/0/port', 'lmtp', /the world can reach edge, port lmtp/],
+    ['mail', '/spec/ingress/0/ports/0/port', 'http', /the world cannot reach edge, port smtp/],
+    ['lmtp', '/spec/ingress/0/from/0/podSelector/matchLabels', { a: 'b' }, /an LMTP client cannot reach edge/],
+    ['lmtp-clients', '/spec/egress/0/ports/0/port', 2525, /an LMTP client cannot reach edge, port lmtp/],
+    ['gateway', '/spec/ingress/0/from', undefined, /the world can reach gateway, port http/],
+    ['gateway', '/spec/podSelector', {}, /an API client can reach filter, port http/],
+    ['metrics', '/spec/podSelector/matchExpressions/0/values', ['edge'], /a metrics reader cannot reach filter/],
+  ];
+  for (const [name, path, value, expected] of cases)
+    assert.match(problemsOf(changed(`NetworkPolicy ${name}`, path, value)), expected, `${name} ${path}`);
+});
+
+test('what the autoscalers ask for is what the adapter finds among the metrics', () => {
+  const asked = (from: string, to: string): string => {
+    assert.ok(adapter.includes(from), from);
+    const rules = adapterRules(adapter.replaceAll(from, to));
+    return [...adapterProblems(rules), ...kubernetesProblems(large(), page, rules)].join('\n');
+  };
+  assert.match(
+    asked('as: mailmesh_queue_jobs', 'as: mailmesh_jobs'),
+    /filter: the adapter has no rule for mailmesh_que/,
+  );
+  assert.match(asked('as: mailmesh_connections', 'as: connections'), /edge: the adapter has no rule for mailmesh_conn/);
+  assert.match(asked("'mailmesh_connections{", "'mailmesh_conns{"), /there is no metric mailmesh_conns/);
+  assert.match(
+    asked('matches: mailmesh_queue_jobs', 'matches: mailmesh_que'),
+    /mailmesh_que is not mailmesh_queue_jobs/,
+  );
+  assert.match(asked('(stage, state)', '(stage, status)'), /no label status/);
+  assert.match(asked(' by (<<.GroupBy>>)', ''), /mailmesh_connections is not told by pod/);
+  assert.match(asked('pod!=""', 'node!=""'), /mailmesh_connections may be without pod/);
 });
 
 test('each rule for compose.yaml finds what it is there for', () => {
@@ -139,6 +241,18 @@ test('each rule for compose.yaml finds what it is there for', () => {
     ['--replSet rs0', '--replSet rs1', /several names/],
     ['--jetstream', '--js', /without --jetstream/],
     ['volumes: [edge:/data]', 'volumes: [egde:/data]', /no volume egde/],
+    ['volumes: [edge:/data]', 'volumes: [edge:/dat]', /is in no volume/],
+    ['tmpfs: [/tmp]', 'tmpfs: [/run]', /no temporary folder/],
+    ['@nats:4222', '@nats:4223', /told of another NATS/],
+    ['@mongo:27017', '@mongod:27017', /told of another MongoDB/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
+    ['nats://mailmesh:${NATS_PASSWORD:?is to be set in .env}@', 'nats://mailmesh:secret@', /told of another NATS/],
+    ['host: "mongo:27017"', 'host: "mongo:27018"', /is mongo:27017, not mongo:27018/],
+    ['condition: service_healthy', 'condition: service_health', /does not know service_health/],
+    ['service_completed_successfully', 'service_started', /starts before its stores/],
+    ['interval: 10s', 'intervall: 10s', /does not know intervall/],
+    ['stop_grace_period', 'stop_grace', /does not know stop_grace/],
+    ['8222/healthz', '8223/healthz', /not asked for its health/],
     ['nats: { condition', 'nast: { condition', /waits for nast/],
     ['image: nats:2.12-alpine', 'image: nats', /no version/],
   ];
@@ -148,7 +262,7 @@ test('each rule for compose.yaml finds what it is there for', () => {
     assert.match(composeProblems(text.replaceAll(from, to), image).join('\n'), expected);
   }
   // biome-ignore lint/suspicious/noTemplateCurlyInString: Compose writes it so
-  assert.equal(interpolate('$${A} ${B:-b} ${C:?c}'), '${A} b given');
+  assert.equal(interpolate('$${A} ${B:-b} ${C:?c}'), '${A} b given-C');
 });
 
 test('each rule for the image finds what it is there for', () => {
@@ -161,7 +275,10 @@ test('each rule for the image finds what it is there for', () => {
     ['USER 10001:10001', 'USER root', /not a number above 0/],
     ['MAILMESH_BIND', 'MAILMESH_BINDS', /no option MAILMESH_BINDS/],
     [' 8080', ' 8081', /exposes 8081[\s\S]*|does not expose 8080/],
-    ['VOLUME /data', 'VOLUME /var', /is no volume/],
+    ['FROM debian:trixie', 'FROM debian:bookworm', /of several systems/],
+    ['--omit=dev ', '', /only development needs/],
+    ['VOLUME /data', 'VOLUME /var', /is in no volume/],
+    ['MAILMESH_DATA_DIR=/data/mailmesh', 'MAILMESH_DATA_DIR=/data', /is in no volume/],
     ['/readyz', '/ready', /health check asks nothing/],
     ['bin/mailmesh.mjs"', 'bin/mailmesh.js"', /there is no \/app\/bin\/mailmesh.js/],
   ];

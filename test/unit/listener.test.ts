@@ -90,6 +90,12 @@ test('one connection too many is told so, and cut even when it goes on sending',
   await closed;
 });
 
+test('a listener that nobody has connected to yet shows no connections, and not nothing', async (t) => {
+  const { context } = await open(t);
+  const { values } = await context.metrics.connections.get();
+  assert.deepEqual(values, [{ labels: { listener: 'test' }, value: 0 }]);
+});
+
 test('draining cuts a TLS handshake that has not ended', async (t) => {
   const { connect: join, listener, context } = await open(t, { tls: true });
   const client = await join();
