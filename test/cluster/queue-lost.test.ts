@@ -73,13 +73,16 @@ test('the queue, held up and misunderstood', { skip: missing }, async (t) => {
     for (const queue of [held, other, successor]) await queue.close();
   });
 
-  await t.test('of two living processes of one name each is known to the other; one that has ended is not', async () => {
-    const one = await open('twin');
-    assert.equal(await one.hasTwin(), false);
-    const two = await open('twin');
-    assert.deepEqual([await one.hasTwin(), await two.hasTwin()], [true, true]);
-    await two.close();
-    assert.equal(await one.hasTwin(), false);
-    await one.close();
-  });
+  await t.test(
+    'of two living processes of one name each is known to the other; one that has ended is not',
+    async () => {
+      const one = await open('twin');
+      assert.equal(await one.hasTwin(), false);
+      const two = await open('twin');
+      assert.deepEqual([await one.hasTwin(), await two.hasTwin()], [true, true]);
+      await two.close();
+      assert.equal(await one.hasTwin(), false);
+      await one.close();
+    },
+  );
 });
