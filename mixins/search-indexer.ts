@@ -4,6 +4,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TemporaryError } from '../core/mail/errors.ts';
 import type { AccountId, ContentId } from '../core/mail/ids.ts';
 import { readRange } from '../core/mail/layout.ts';
 import { bodyText, foldedFields, foldedHeader } from '../core/mime/search-text.ts';
@@ -135,7 +136,15 @@ export class SearchIndexer {
       if (this.#stopped) return;
       if (at > this.#now()) continue;
       this.#waiting.delete(account);
-      await this.#index(account);
+      try {
+        await this.#index(account);
+      } catch (error) {
+        // When the stores are back nobody tells of what was missed.
+        const now = this.#now();
+        if (error instanceof TemporaryError && !this.#waiting.has(account))
+          this.#waiting.set(account, { since: now, at: now + LONGEST_MS });
+        throw error;
+      }
     }
   }
 
