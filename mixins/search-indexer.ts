@@ -142,12 +142,15 @@ export class SearchIndexer {
       try {
         await this.#index(account);
       } catch (error) {
-        // Of the others none would fare better now; what is wrong with one account keeps no other from its turn.
-        if (error instanceof TemporaryError) {
-          this.#waiting.set(account, { since: at, at });
-          throw error;
+        if (!(error instanceof TemporaryError)) {
+          // What is wrong with one account keeps no other from its turn.
+          this.#failed(error);
+          continue;
         }
-        this.#failed(error);
+        // None of the others would fare better now. When the stores are back nobody tells of what was missed.
+        const now = this.#now();
+        if (!this.#waiting.has(account)) this.#waiting.set(account, { since: now, at: now + QUIET_MS });
+        throw error;
       }
     }
   }

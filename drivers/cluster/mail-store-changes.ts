@@ -8,7 +8,7 @@ import type { Changes, Row } from '../../core/ports/mail-store.ts';
 import type { RowState } from './mail-store-log.ts';
 import { layMailbox, newestOf, type Picture, steady } from './mail-store-picture.ts';
 import { toRow } from './mail-store-reader.ts';
-import { BY_MODSEQ, type MailTables, type MessageDoc, mailboxOf, mailboxRef, under } from './mail-store-schema.ts';
+import { byModSeq, type MailTables, type MessageDoc, mailboxOf, mailboxRef, under } from './mail-store-schema.ts';
 
 type Entry = { readonly mailbox: MailboxId; readonly row: RowState };
 
@@ -36,11 +36,11 @@ async function changesOf(
   const { doc, effects } = picture;
   const mailboxes = await mailboxesOf(tables, picture, mailbox, since);
   const refs = mailboxes.map(({ ref }) => ref);
-  const filter =
-    refs.length === 1 ? { _id: under(refs[0]!), mailbox: refs[0]! } : { _id: under(doc.key), mailbox: { $in: refs } };
+  const filter = refs.length === 1 ? { mailbox: refs[0]! } : { mailbox: { $in: refs } };
+  const shard = byModSeq(refs.length === 1 ? refs[0]! : doc.key);
   const find = (of: { $gt: number } | number, most?: number): Promise<MessageDoc[]> =>
     tables.messages.find({
-      ...{ filter: { ...filter, modSeq: of }, sort: { modSeq: 1 }, index: BY_MODSEQ },
+      ...{ filter: { ...filter, modSeq: of }, sort: { modSeq: 1 }, shard },
       ...(most === undefined ? {} : { limit: most }),
     });
   let docs = refs.length === 0 ? [] : await find({ $gt: since }, limit + 1);

@@ -8,13 +8,12 @@ import { deleteAll } from './mail-store-apply.ts';
 import {
   AFTERLIFE_MS,
   accountOf,
-  BY_MODSEQ,
+  byModSeq,
   type MailboxDoc,
   type MailTables,
   NEVER,
   type SweepDoc,
   TOMBSTONE_AGE_MS,
-  under,
 } from './mail-store-schema.ts';
 
 const DELETED = 500;
@@ -38,7 +37,7 @@ export async function* sweepMailbox(
   const isGone = mailbox.name === null;
   for (let left = (await count(tables, _id)) - (isGone ? 0 : tables.tombstonesKept); left > 0; ) {
     const oldest = await tables.messages.find({
-      ...{ filter: { _id: under(_id), mailbox: _id, content: 0 }, sort: { modSeq: 1 }, index: BY_MODSEQ },
+      ...{ filter: { mailbox: _id, content: 0 }, sort: { modSeq: 1 }, shard: byModSeq(_id) },
       ...{ limit: Math.min(DELETED, left), fields: ['modSeq', 'date'] },
     });
     const cutoff = Math.floor((now - TOMBSTONE_AGE_MS) / 1000);
@@ -73,7 +72,7 @@ async function isFree(tables: MailTables, { _id, account: key }: SweepDoc, { ver
 
 async function count(tables: MailTables, mailbox: string): Promise<number> {
   const [counted] = await tables.messages.group<{ _id: null; count: number }>({
-    ...{ filter: { _id: under(mailbox), mailbox, content: 0 }, by: null, sums: { count: 1 } },
+    ...{ filter: { mailbox, content: 0 }, shard: byModSeq(mailbox), by: null, sums: { count: 1 } },
   });
   return counted?.count ?? 0;
 }

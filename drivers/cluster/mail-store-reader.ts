@@ -12,8 +12,8 @@ import { sortedUids } from '../mail-store-ops.ts';
 import type { RowState } from './mail-store-log.ts';
 import { layMailbox, layRows, newestOf, type Picture, ROW_FIELDS, steady } from './mail-store-picture.ts';
 import {
-  BY_MESSAGE_ID,
-  BY_MODSEQ,
+  byMessageId,
+  byModSeq,
   type ContentDoc,
   contentRef,
   type MailboxState,
@@ -144,8 +144,8 @@ export class MailReader {
 
   async #later(mailbox: string, since: number, into: Map<number, RowState>): Promise<number> {
     const rows = await this.#tables.messages.find({
-      filter: { _id: under(mailbox), mailbox, modSeq: { $gt: since } },
-      index: BY_MODSEQ,
+      filter: { mailbox, modSeq: { $gt: since } },
+      shard: byModSeq(mailbox),
       fields: ROW_FIELDS,
     });
     for (const row of rows) into.set(row.uid, row);
@@ -213,9 +213,9 @@ export class MailReader {
       this.#tables,
       account,
       async (key) => {
-        const filter = { _id: under(key), account: key, messageHash: hash };
+        const filter = { account: key, messageHash: hash };
         const fields = ['number', 'messageId'] as const;
-        const docs = await this.#tables.contents.find({ filter, index: BY_MESSAGE_ID, fields });
+        const docs = await this.#tables.contents.find({ filter, shard: byMessageId(key), fields });
         return docs.filter((one) => one.messageId === messageId).map((one) => one.number);
       },
       MESSAGE_ID_ROWS_MAX,

@@ -10,7 +10,7 @@ import { type AccountId, accountId, base32, type MailboxId, mailboxId } from '..
 import type { OutboxTopic, Role } from '../../core/ports/mail-store.ts';
 import type { Mongo } from './mongo.ts';
 import type { Collection } from './mongo-collection.ts';
-import type { Identified } from './mongo-types.ts';
+import type { Identified, Shard } from './mongo-types.ts';
 
 const DAY_MS = 24 * 3600_000;
 export const TOMBSTONE_AGE_MS = 30 * DAY_MS;
@@ -238,10 +238,15 @@ export const mailTables = (mongo: Mongo, tombstonesKept = 100_000): MailTables =
   commits: mongo.collection('commits'),
 });
 
-/** By what is looked for; what is asked of one of them names the range of _ids too, so that one shard is asked. */
-export const BY_MODSEQ = { mailbox: 1, modSeq: 1 } as const;
-export const BY_CONTENT = { account: 1, content: 1 } as const;
-export const BY_MESSAGE_ID = { account: 1, messageHash: 1 } as const;
+const BY_MODSEQ = { mailbox: 1, modSeq: 1 } as const;
+const BY_CONTENT = { account: 1, content: 1 } as const;
+const BY_MESSAGE_ID = { account: 1, messageHash: 1 } as const;
+
+/** Of what is asked by modSeq: a mailbox, or an account by its key. */
+export const byModSeq = (prefix: string): Shard<MessageDoc> => ({ ids: under(prefix), index: BY_MODSEQ });
+/** Of what is asked of an account by contents. */
+export const byContent = (key: string): Shard<MessageDoc> => ({ ids: under(key), index: BY_CONTENT });
+export const byMessageId = (key: string): Shard<ContentDoc> => ({ ids: under(key), index: BY_MESSAGE_ID });
 
 /** Idempotent, and safe when many nodes start at once. */
 export async function createIndexes(tables: MailTables): Promise<void> {

@@ -10,7 +10,7 @@ import { Effects, type RowState } from './mail-store-log.ts';
 import { layMailbox, layRows, openEntries, ROW_FIELDS } from './mail-store-picture.ts';
 import {
   type AccountDoc,
-  BY_CONTENT,
+  byContent,
   contentRef,
   type LogEntry,
   type MailboxState,
@@ -251,8 +251,8 @@ export class Draft {
     const later = new Effects();
     for (const layer of this.#layers()) later.add(layer);
     for (const rows of later.rows.values()) for (const row of rows.values()) if (row.content === number) return true;
-    const filter = { _id: under(key), account: key, content: number };
-    const docs = await tables.messages.find({ filter, index: BY_CONTENT, fields: ['mailbox', 'uid'] });
+    const filter = { account: key, content: number };
+    const docs = await tables.messages.find({ filter, shard: byContent(key), fields: ['mailbox', 'uid'] });
     return docs.some(({ mailbox, uid }) => !later.rows.get(mailboxOf(key, mailbox))?.has(uid));
   }
 

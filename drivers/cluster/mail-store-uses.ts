@@ -9,7 +9,7 @@
 import type { AccountId } from '../../core/mail/ids.ts';
 import type { RowState } from './mail-store-log.ts';
 import { layRows, type Picture, READS, ROW_FIELDS, readPicture, unsteady } from './mail-store-picture.ts';
-import { BY_CONTENT, type MailTables, type MessageDoc, mailboxOf, under } from './mail-store-schema.ts';
+import { byContent, type MailTables, type MessageDoc, mailboxOf } from './mail-store-schema.ts';
 
 interface Uses {
   readonly picture: Picture;
@@ -37,8 +37,8 @@ export async function readUses(
     const numbers = new Set(await contents(key));
     if (numbers.size === 0) return { picture: before, rows: new Map() };
     const docs: Found[] = await tables.messages.find({
-      filter: { _id: under(key), account: key, content: { $in: [...numbers] } },
-      index: BY_CONTENT,
+      filter: { account: key, content: { $in: [...numbers] } },
+      shard: byContent(key),
       fields: ['mailbox', ...ROW_FIELDS],
       // Those that the log takes away are not counted.
       ...(most === undefined ? {} : { limit: most + rowsIn(before) }),

@@ -16,6 +16,7 @@ import type {
   Identified,
   Index,
   Query,
+  Shard,
   Sort,
   Update,
   Updated,
@@ -71,11 +72,16 @@ const request = <T>(operation: () => Promise<T>, deadlineMs?: number): Promise<T
 
 export class Collection<T extends Identified> {
   readonly #open: () => Raw;
+  readonly #isSharded: () => boolean;
   #raw: Raw | undefined;
 
-  /** @param open gives the client's collection; called at the first use */
-  constructor(open: () => Raw) {
+  /**
+   * @param open gives the client's collection; called at the first use
+   * @param isSharded whether the server is a router to several shards
+   */
+  constructor(open: () => Raw, isSharded: () => boolean = () => false) {
     this.#open = open;
+    this.#isSharded = isSharded;
   }
 
   /** False where a document with its _id (or another unique key of it) is there already. */
@@ -113,11 +119,12 @@ export class Collection<T extends Identified> {
 
   /** All that match (bound it by `limit`). Go through many by `{ _id: { $gt: last } }`, sorted by _id. */
   find<F extends keyof T = keyof T>(query: Query<T, F>, deadlineMs?: number): Promise<Pick<T, F | '_id'>[]> {
-    const { filter, sort, limit, fields, index } = query;
+    const { filter, sort, limit, fields, shard } = query;
     return request(async () => {
-      const cursor = this.#collection().find(filter as Document, {
+      const at = this.#at(filter, shard);
+      const cursor = this.#collection().find(at.filter, {
+        ...at.options,
         ...(sort === undefined ? {} : { sort: sort as Record<string, 1 | -1> }),
-        ...(index === undefined ? {} : { hint: index as Record<string, 1 | -1> }),
         ...(limit === undefined ? {} : { limit, batchSize: Math.max(1, limit) }),
         ...(fields === undefined
           ? {}
@@ -198,7 +205,8 @@ export class Collection<T extends Identified> {
 
   /** Sums over all that match; an empty list where nothing does. `_id` is the value of `by`. */
   group<R extends { readonly _id: unknown }>(grouping: Grouping<T>, deadlineMs?: number): Promise<R[]> {
-    const { filter, by, sums, least = {}, sort, limit } = grouping;
+    const { by, sums, least = {}, sort, limit } = grouping;
+    const { filter, options } = this.#at(grouping.filter, grouping.shard);
     const fields = [
       ...Object.entries(sums).map(([name, sum]) => [name, { $sum: sum }]),
       ...Object.entries(least).map(([name, value]) => [name, { $min: value }]),
@@ -207,7 +215,7 @@ export class Collection<T extends Identified> {
     if (sort !== undefined) pipeline.push({ $sort: sort });
     if (limit !== undefined) pipeline.push({ $limit: limit });
     return request(
-      () => this.#collection().aggregate(pipeline).toArray() as Promise<unknown> as Promise<R[]>,
+      () => this.#collection().aggregate(pipeline, options).toArray() as Promise<unknown> as Promise<R[]>,
       deadlineMs,
     );
   }
@@ -228,6 +236,11 @@ export class Collection<T extends Identified> {
       if (!isDuplicateKey((error as Error).cause)) throw error;
       return { matched: 0, modified: 0, upserted: false, duplicate: true };
     }
+  }
+
+  #at(filter: Filter<T>, shard: Shard<T> | undefined): { filter: Document; options: { hint?: Document } } {
+    if (shard === undefined || !this.#isSharded()) return { filter: filter as Document, options: {} };
+    return { filter: { ...filter, _id: shard.ids } as Document, options: { hint: shard.index as Document } };
   }
 
   #collection(): Raw {

@@ -77,6 +77,15 @@ export type Update<T> = FieldUpdate<T> | PipelineUpdate;
 /** The fields of an index, in order. */
 export type Index<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
 
+/**
+ * Where everything that may match lies. It is told to a server that keeps the collection by ranges of `_id`s on several
+ * shards, for it to ask one of them, with the index to go by, since the range of `_id`s would be the longer way.
+ */
+export interface Shard<T> {
+  readonly ids: { readonly $gte: string; readonly $lt: string };
+  readonly index: Index<T>;
+}
+
 export type Sort<T> = { readonly [K in (keyof T & string) | `${string}.${string}`]?: 1 | -1 };
 
 export interface Query<T, F extends keyof T> {
@@ -85,8 +94,7 @@ export interface Query<T, F extends keyof T> {
   readonly limit?: number;
   /** Only these fields (and _id). */
   readonly fields?: readonly F[];
-  /** The index to go by, where a condition on `_id` is there for the shards' sake alone. */
-  readonly index?: Index<T>;
+  readonly shard?: Shard<T>;
 }
 
 export interface Updated {
@@ -119,6 +127,7 @@ export interface BulkResult {
 /** `$match` by `filter`, then one group for each value of `by` (null: one for all) with the sums of expressions. */
 export interface Grouping<T> {
   readonly filter: Filter<T>;
+  readonly shard?: Shard<T>;
   readonly by: Expression;
   readonly sums: { readonly [name: string]: Expression };
   /** The least value of each expression. */

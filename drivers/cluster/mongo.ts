@@ -33,6 +33,7 @@ export class Mongo {
   readonly #place: string;
   readonly record: ClusterRecord;
   #db: Db | undefined;
+  #isSharded = false;
   #warnings: readonly string[] = [];
 
   /**
@@ -65,7 +66,8 @@ export class Mongo {
     try {
       await this.#client.connect();
       const hello = await this.#client.db(this.#name).command({ hello: 1 });
-      const replicated = hello.setName !== undefined || hello.msg === 'isdbgrid';
+      this.#isSharded = hello.msg === 'isdbgrid';
+      const replicated = hello.setName !== undefined || this.#isSharded;
       this.#warnings = replicated
         ? []
         : [
@@ -105,7 +107,10 @@ export class Mongo {
 
   /** May be called before `open`. */
   collection<T extends Identified>(name: string): Collection<T> {
-    return new Collection<T>(() => this.db.collection(name));
+    return new Collection<T>(
+      () => this.db.collection(name),
+      () => this.#isSharded,
+    );
   }
 
   /** The server's time in milliseconds since 1970. */

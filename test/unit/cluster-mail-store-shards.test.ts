@@ -1,6 +1,6 @@
 /**
- * What the mail store asks of large collections about one account names a range of `_id`s (which is what they are sharded
- * by) and the index to go by, and upkeep does not look through a mailbox again and again.
+ * What the mail store asks of large collections about one account can be answered by one shard, and upkeep does not look
+ * through a mailbox again and again.
  */
 
 import assert from 'node:assert/strict';
@@ -8,13 +8,15 @@ import { test } from 'node:test';
 import { modSeq } from '../../core/mail/ids.ts';
 import { ClusterMailStore } from '../../drivers/cluster/mail-store.ts';
 import type { Mongo } from '../../drivers/cluster/mongo.ts';
+import { Collection } from '../../drivers/cluster/mongo-collection.ts';
+import type { Shard } from '../../drivers/cluster/mongo-types.ts';
 import { append, DAY, INBOX, START, TestAccount } from '../contract/mail-store-fixtures.ts';
 import { MemoryMongo } from '../support/memory-mongo.ts';
 
 interface Asked {
   readonly collection: string;
   readonly method: string;
-  readonly query: { readonly filter: Record<string, unknown>; readonly index?: Record<string, number> };
+  readonly query: { readonly filter: Record<string, unknown>; readonly shard?: Shard<never> };
 }
 
 function recorded(): { mongo: Mongo; asked: Asked[]; indexes: string[] } {
@@ -49,7 +51,7 @@ async function opened(mongo: Mongo, clock: { now: number }, tombstonesKept: numb
   return { store, account: await TestAccount.create(store) };
 }
 
-test('questions about one account name a range of _ids, and an index that is there', async () => {
+test('questions about one account name _ids, or where it all lies and an index that is there', async () => {
   const { mongo, asked, indexes } = recorded();
   const { store, account } = await opened(mongo, { now: START }, 2);
   const { content } = await account.do(append());
@@ -72,15 +74,42 @@ test('questions about one account name a range of _ids, and an index that is the
       collection === 'messages' || (collection === 'contents' && !('blobs' in filter)),
   );
   assert.ok(large.length > 5);
-  for (const { collection, query } of large)
-    assert.ok('_id' in query.filter, `every shard is asked: ${collection} ${JSON.stringify(query)}`);
-  const hinted = new Set(
-    asked.flatMap(({ collection, query: { index } }) =>
-      index === undefined ? [] : [`${collection} ${JSON.stringify(index)}`],
-    ),
-  );
-  assert.equal(hinted.size, 3);
-  for (const index of hinted) assert.ok(indexes.includes(index), index);
+  const shards = new Set<string>();
+  for (const { collection, query } of large) {
+    if ('_id' in query.filter) continue;
+    assert.ok(query.shard !== undefined, `every shard is asked: ${collection} ${JSON.stringify(query)}`);
+    shards.add(`${collection} ${JSON.stringify(query.shard.index)}`);
+    assert.match(query.shard.ids.$gte, new RegExp(`^${account.id}`));
+  }
+  assert.equal(shards.size, 3);
+  for (const index of shards) assert.ok(indexes.includes(index), index);
+});
+
+test('where it all lies is told to a router to shards, and to no other server', async () => {
+  const told: object[] = [];
+  const raw = {
+    find: (filter: object, options: object) => {
+      told.push({ ...filter, ...options });
+      return { toArray: async () => [] };
+    },
+    aggregate: ([{ $match }]: [{ $match: object }], options: object) => {
+      told.push({ ...$match, ...options });
+      return { toArray: async () => [] };
+    },
+  };
+  const shard = { ids: { $gte: 'a.', $lt: 'a/' }, index: { n: 1 } } as const;
+  for (const isSharded of [false, true]) {
+    const things = new Collection<{ _id: string; n: number }>(
+      () => raw as never,
+      () => isSharded,
+    );
+    await things.find({ filter: { n: 1 }, shard });
+    await things.group({ filter: { n: 1 }, shard, by: null, sums: { count: 1 } });
+    await things.find({ filter: { n: 1 } });
+  }
+  const plain = { n: 1 };
+  const one = { n: 1, _id: shard.ids, hint: shard.index };
+  assert.deepEqual(told, [plain, plain, plain, one, one, plain]);
 });
 
 test('a mailbox that has buried many is looked through once in a while, however often it changes', async () => {
