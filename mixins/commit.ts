@@ -21,6 +21,15 @@ const DEADLINE_MS = 20_000;
 const PAUSE_MS = 15;
 const PAUSE_MS_MAX = 300;
 
+/** More for each message that a commit names: those of a whole mailbox take their time. */
+const MESSAGE_MS = 1;
+/** More where it says all that there are. */
+const ALL_MS = 10_000;
+
+const named = (ops: readonly Op[]): number =>
+  ops.reduce((count, op) => count + ('uids' in op ? (op.uids?.length ?? 0) : 0), 0);
+const saysAll = (op: Op): boolean => op.t === 'deleteMailbox' || (op.t === 'expunge' && op.uids === null);
+
 /** Asked for again it has the same effect and the same answer; an append that has a key of its own is known by that. */
 const isRepeatable = (op: Op): boolean =>
   (op.t === 'store' && op.unchangedSince === undefined) ||
@@ -42,12 +51,13 @@ export async function commit(
 ): Promise<Result<'mailbox.commit'>> {
   if (!contextOf(broker).mesh.isShared) return call(broker, 'mailbox.commit', params);
   const request = params.ops.every(isRepeatable) ? {} : { request: base32(randomBytes(20)) };
-  const named = { ...params, ...request, packed: true };
-  const deadline = performance.now() + DEADLINE_MS;
+  const asked = { ...params, ...request, packed: true };
+  const workMs = named(params.ops) * MESSAGE_MS;
+  const deadline = performance.now() + DEADLINE_MS + workMs + (params.ops.some(saysAll) ? ALL_MS : 0);
   for (let pause = PAUSE_MS; ; pause = Math.min(PAUSE_MS_MAX, pause * 2)) {
-    const timeoutMs = Math.max(1, Math.min(ATTEMPT_MS, Math.ceil(deadline - performance.now())));
+    const timeoutMs = Math.max(1, Math.min(ATTEMPT_MS + workMs, Math.ceil(deadline - performance.now())));
     try {
-      return unpackCommit(await call(broker, 'mailbox.commit', named, { timeoutMs }));
+      return unpackCommit(await call(broker, 'mailbox.commit', asked, { timeoutMs }));
     } catch (error) {
       if (!isPassing(error)) throw error;
       if (performance.now() + pause >= deadline) throw unavailable(error);

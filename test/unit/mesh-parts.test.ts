@@ -141,19 +141,21 @@ test('a hint comes once to each who watches the account, first of all a look for
 async function asking(answers: (() => unknown)[], isShared = true) {
   const broker = new ServiceBroker({ logger: false });
   const requests: (string | undefined)[] = [];
+  const timeouts: (number | null | undefined)[] = [];
   attachContext(broker, { mesh: { isShared } } as NodeContext);
   broker.createService({
     name: 'mailbox',
     actions: {
       commit(ctx) {
         requests.push((ctx.params as { request?: string }).request);
+        timeouts.push(ctx.options.timeout);
         return answers.shift()!();
       },
     },
   });
   await broker.start();
   const run = (...ops: Op[]) => commit(broker, { account: A, ops, session: 's', by: 'user' });
-  return { broker, requests, run };
+  return { broker, requests, timeouts, run };
 }
 
 const copy: Op = { t: 'copy', from: mailboxId('x'), uids: Uint32Array.of(1), to: mailboxId('y') };
@@ -192,6 +194,14 @@ test('what would only fail again is not asked for again, and what can be repeate
     requests.map((request) => request !== undefined),
     [true, true, false, true],
   );
+  await broker.stop();
+});
+
+test('an answer is waited for the longer the more messages a commit names', async () => {
+  const { broker, timeouts, run } = await asking([1, 2].map((at) => () => ({ modSeq: at, results: [] })));
+  await run(copy);
+  await run({ ...flags, uids: new Uint32Array(20_000) });
+  assert.ok(timeouts[1]! >= timeouts[0]! + 19_000, String(timeouts));
   await broker.stop();
 });
 
