@@ -117,6 +117,7 @@ export class ClusterQueue implements Queue {
       claimers: this.#claimers,
       now: () => this.#clock.now(),
       isPointed: () => this.#pointers.isReady,
+      report,
     });
   }
 
