@@ -94,6 +94,7 @@ async function inspect(tables: MailTables, whole: Whole): Promise<Finding> {
   const blobs = new Map<string, readonly string[]>();
   let unused = 0;
   for (const [number, content] of contents) {
+    if (content.isDamaged) tell(`, content ${number}`, 'its layout cannot be read');
     if (content.blobs !== undefined) {
       tell(`, content ${number}`, 'its list of blobs is wrong');
       blobs.set(contentRef(doc.key, number), content.blobs);
@@ -135,9 +136,9 @@ function marks({ doc, mailboxes }: Whole, used: ReadonlySet<number>): Omit<Sums,
   };
 }
 
-type Read = Map<number, { readonly blobs: readonly string[] | undefined }>;
+type Read = Map<number, { readonly blobs: readonly string[] | undefined; readonly isDamaged: boolean }>;
 
-/** All contents of the account; with their blobs where the list of them is wrong. */
+/** All contents of the account, and what is wrong with them; with their blobs where the list of them is. */
 async function readContents(tables: MailTables, key: string): Promise<Read> {
   const found: Read = new Map();
   const { $gte, $lt } = under(key);
@@ -147,12 +148,25 @@ async function readContents(tables: MailTables, key: string): Promise<Read> {
       ...{ filter: { _id: { $gt: last, $lt } }, sort: { _id: 1 }, limit: SCANNED, fields },
     });
     for (const { number, blobs, layout } of docs) {
-      const needed: string[] = layoutBlobs(decodeLayout(layout));
+      const needed = blobsOf(layout);
+      if (needed === undefined) {
+        found.set(number, { blobs: undefined, isDamaged: true });
+        continue;
+      }
       const right = needed.length === blobs.length && needed.every((ref) => blobs.includes(ref));
-      found.set(number, { blobs: right ? undefined : needed });
+      found.set(number, { blobs: right ? undefined : needed, isDamaged: false });
     }
     if (docs.length < SCANNED) return found;
     last = docs.at(-1)!._id;
+  }
+}
+
+/** undefined where it is no layout. */
+function blobsOf(layout: Uint8Array): string[] | undefined {
+  try {
+    return layoutBlobs(decodeLayout(layout));
+  } catch {
+    return undefined;
   }
 }
 

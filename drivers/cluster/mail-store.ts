@@ -11,7 +11,7 @@
  * (epoch, modSeq and rev are compared), and what it still carries out is what was committed anyway.
  */
 
-import { ClientError } from '../../core/mail/errors.ts';
+import { asMailError, ClientError } from '../../core/mail/errors.ts';
 import type { AccountId, BlobRef, ContentId, MailboxId, ModSeq } from '../../core/mail/ids.ts';
 import type { Damage } from '../../core/ports/blob-store.ts';
 import type {
@@ -51,6 +51,14 @@ const CHANGES_LIMIT = 10_000;
 /** Accounts whose state is kept in memory between commits. */
 const WRITERS_MAX = 2000;
 const ACCOUNTS_PAGE = 100;
+
+/** One account that cannot be read keeps no other from being looked at. */
+const unreadable =
+  (account: AccountId) =>
+  (error: unknown): Damage[] => {
+    const { message, facts } = asMailError(error);
+    return [{ what: `account ${account}`, detail: `not verified: ${facts.detail ?? message}`, repaired: false }];
+  };
 
 export class ClusterMailStore implements MailStore {
   readonly #mongo: Mongo;
@@ -270,7 +278,8 @@ export class ClusterMailStore implements MailStore {
     const changed = (account: AccountId): void => this.#writers.get(account)?.forget();
     const fix = repair ? { now: this.#time(), changed } : undefined;
     for (let page = await this.accounts(null, ACCOUNTS_PAGE); page.length > 0; ) {
-      for (const account of page) found.push(...(await verifyAccount(this.#tables, account, fix)));
+      for (const account of page)
+        found.push(...(await verifyAccount(this.#tables, account, fix).catch(unreadable(account))));
       page = await this.accounts(page.at(-1)!, ACCOUNTS_PAGE);
     }
     return found;

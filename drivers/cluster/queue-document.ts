@@ -18,6 +18,7 @@ import type {
 } from '../../core/ports/queue.ts';
 import { placesOf } from '../queue-plan.ts';
 import type { Identified } from './mongo-types.ts';
+import { asMessage, hasShape } from './queue-shape.ts';
 
 export type Stage = Job['stage'];
 type Verdicts = Job['verdicts'];
@@ -140,8 +141,8 @@ export const sameDue = (one: QueueDocument['due'], other: QueueDocument['due']):
 export const isClaimable = (job: StoredJob, now: number): boolean =>
   job.state === 'ready' || ((job.state === 'running' || job.state === 'waiting') && job.due <= now);
 
-/** @throws SyntaxError where the text is damaged */
-export const messageOf = (document: QueueDocument): AcceptedMessage => JSON.parse(document.accepted) as AcceptedMessage;
+/** @throws SyntaxError or TypeError where the text is damaged */
+export const messageOf = (document: QueueDocument): AcceptedMessage => asMessage(JSON.parse(document.accepted));
 
 /** @throws SyntaxError where a text is damaged */
 export function verdictsOf(document: QueueDocument): Verdicts {
@@ -170,6 +171,7 @@ export function recordOf(document: QueueDocument, behind: number): MessageRecord
   const finishedAt = document.finished === NEVER ? null : document.finished;
   const known = { queueId: document._id, state: document.state, refused: null, finishedAt };
   try {
+    if (!hasShape(document)) throw new TypeError('it has not the shape of a record');
     return {
       ...known,
       accepted: messageOf(document),

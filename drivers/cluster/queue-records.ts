@@ -6,6 +6,7 @@ import type { Collection } from './mongo-collection.ts';
 import type { Filter } from './mongo-types.ts';
 import { duePath, messageIdKey, NEVER, type QueueDocument, recordOf, type Stage } from './queue-document.ts';
 import type { RefusedMessages } from './queue-refused.ts';
+import { hasShape } from './queue-shape.ts';
 
 const STATES = ['queued', 'dead', 'done', 'dropped'] as const satisfies readonly MessageState[];
 const OPEN = ['queued', 'dead'] as const;
@@ -82,7 +83,7 @@ export class QueueRecords {
     const due = duePath(stage);
     const filter: Filter<QueueDocument> = { [due]: { $lt: NEVER } };
     const found = await this.#documents.find({ filter, sort: { [due]: 1, _id: 1 }, limit: NEXT_DUE_MAX });
-    for (const { jobs } of found) {
+    for (const { jobs } of found.filter(hasShape)) {
       const job = jobs.find((one) => one.stage === stage);
       if (job?.state === 'waiting') return job.due - this.#behind();
     }
@@ -200,8 +201,9 @@ export class QueueRecords {
 }
 
 /** What lies at a stage: neither waiting for other stages nor done with it. */
-const isAt = ({ jobs }: QueueDocument, stage: Stage): boolean =>
-  jobs.some((job) => job.stage === stage && job.state !== 'blocked' && job.state !== 'done');
+const isAt = (document: QueueDocument, stage: Stage): boolean =>
+  hasShape(document) &&
+  document.jobs.some((job) => job.stage === stage && job.state !== 'blocked' && job.state !== 'done');
 
 const newest = (documents: readonly QueueDocument[], limit: number): QueueDocument[] =>
   documents.toSorted((a, b) => (a._id < b._id ? 1 : -1)).slice(0, limit);

@@ -11,6 +11,7 @@ import type { Collection } from './mongo-collection.ts';
 import type { Identified } from './mongo-types.ts';
 import { released } from './queue-changes.ts';
 import { duePath, type QueueDocument } from './queue-document.ts';
+import { hasShape } from './queue-shape.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
 export interface Session extends Identified {
@@ -169,7 +170,8 @@ export class Sessions {
   async #bury({ _id, stages, until }: Pick<Session, '_id' | 'stages' | 'until'>): Promise<void> {
     const burial = { gone: true, until: this.#options.now() + TTL_MS };
     if ((await this.#sessions.updateOne({ _id, until }, { $set: burial })).matched === 0) return;
-    await this.#options.release(_id, stages);
+    // One that is damaged must not stop whoever buries it; its jobs are free when their leases end.
+    await this.#options.release(_id, Array.isArray(stages) ? stages : []);
     await this.#sessions.deleteOne({ _id });
   }
 }
@@ -186,7 +188,8 @@ export async function releaseJobs(
   stages: readonly string[],
 ): Promise<readonly (readonly [stage: string, id: QueueId])[]> {
   const freed: (readonly [string, QueueId])[] = [];
-  const isHeld = ({ jobs }: QueueDocument): boolean => jobs.some(({ token }) => token?.startsWith(`${name}.`));
+  const isHeld = (document: QueueDocument): boolean =>
+    hasShape(document) && document.jobs.some(({ token }) => token?.startsWith(`${name}.`) === true);
   for (const stage of stages)
     for (let after = { _id: '' as QueueId, due: now }; ; ) {
       const due = duePath(stage);

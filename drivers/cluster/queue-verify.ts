@@ -14,6 +14,7 @@ import {
   type StoredJob,
   verdictsOf,
 } from './queue-document.ts';
+import { hasShape } from './queue-shape.ts';
 
 export interface Finding {
   readonly details: readonly string[];
@@ -26,6 +27,7 @@ export function examine(document: QueueDocument, now: number): Finding | undefin
   // Records of a newer program are its own business.
   if (document.format !== FORMAT) return;
   try {
+    if (!hasShape(document)) throw new TypeError('it has not the shape of a record');
     messageOf(document);
     verdictsOf(document);
     deliveriesOf(document);

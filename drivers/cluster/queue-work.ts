@@ -3,7 +3,7 @@
  * became ready, what pointers name, and what the store finds to be due; each is one guarded change of one document.
  */
 
-import { asMailError, MailError } from '../../core/mail/errors.ts';
+import { asMailError, type Facts, MailError } from '../../core/mail/errors.ts';
 import type { QueueId } from '../../core/mail/ids.ts';
 import type { Job } from '../../core/ports/queue.ts';
 import type { Collection } from './mongo-collection.ts';
@@ -20,6 +20,7 @@ import {
 } from './queue-changes.ts';
 import type { Claimers } from './queue-claimers.ts';
 import { BUCKETS, duePath, FORMAT, jobOf, type QueueDocument, type Stage } from './queue-document.ts';
+import { hasShape } from './queue-shape.ts';
 import type { QueueWriter } from './queue-writer.ts';
 
 export type Claim = Pick<Job, 'queueId' | 'stage' | 'token'>;
@@ -32,6 +33,7 @@ interface WorkOptions {
   readonly now: () => number;
   /** Pointers tell of jobs that other nodes have made ready. */
   readonly isPointed: () => boolean;
+  readonly report: (event: string, facts: Facts) => void;
 }
 
 interface ClaimOptions {
@@ -121,11 +123,13 @@ export class QueueWork {
           ...(share === null ? {} : { bucket: { $gte: share.from * BUCKETS, $lt: share.to * BUCKETS } }),
           format: FORMAT,
         };
-        const found = await this.#options.documents.find({
+        const due = await this.#options.documents.find({
           filter,
           sort: { [duePath(stage)]: 1, _id: 1 },
           limit: most,
         });
+        const found = due.filter(hasShape);
+        if (found.length < due.length) await this.#setAside(due.filter((document) => !hasShape(document)));
         if (claimers.looked(stage, found.length, found.length === most)) {
           claimers.mayHaveMore(stage);
           continue;
@@ -141,6 +145,14 @@ export class QueueWork {
       }
       return jobs;
     });
+  }
+
+  /** Among the dead letters, where they can be seen, and no claim finds them any more. */
+  async #setAside(documents: readonly QueueDocument[]): Promise<void> {
+    for (const { _id, mark } of documents) {
+      const { matched } = await this.#options.documents.updateOne({ _id, mark }, { $set: { state: 'dead', due: {} } });
+      if (matched > 0) this.#options.report('queue.unreadable', { queueId: _id });
+    }
   }
 
   async #claimOne(id: QueueId, stage: Stage, now: number, lease: Handed): Promise<Job | undefined> {

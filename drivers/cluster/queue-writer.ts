@@ -10,6 +10,7 @@ import type { QueueId } from '../../core/mail/ids.ts';
 import type { Collection } from './mongo-collection.ts';
 import { type Change, difference } from './queue-changes.ts';
 import { FORMAT, NEVER, type QueueDocument } from './queue-document.ts';
+import { hasShape } from './queue-shape.ts';
 
 export interface Operation {
   /** The next version; undefined where the operation does not apply. May be asked again, with another version. */
@@ -200,7 +201,8 @@ export class QueueWriter {
   async #read(slots: readonly Slot[], fresh: Set<Slot>): Promise<void> {
     if (slots.length === 0) return;
     const filter = { _id: { $in: slots.map(({ id }) => id) }, format: FORMAT };
-    const found = new Map((await this.#documents.find({ filter })).map((document) => [document._id, document]));
+    const all = await this.#documents.find({ filter });
+    const found = new Map(all.filter(hasShape).map((document) => [document._id, document]));
     for (const slot of slots) {
       slot.document = found.get(slot.id);
       fresh.add(slot);

@@ -118,6 +118,7 @@ export class ClusterQueue implements Queue {
       claimers: this.#claimers,
       now: () => this.#clock.now(),
       isPointed: () => this.#pointers.isReady,
+      report,
     });
   }
 

@@ -57,14 +57,16 @@ test('documents', { skip: missing }, async (t) => {
   });
   const documents = mongo.collection<{ _id: string } & Record<string, unknown>>('queue');
 
+  const newQueue = () =>
+    new ClusterQueue({
+      ...{ mongo, nats, prefix: `t${randomBytes(5).toString('hex')}`, now: () => NOW },
+      archive: () => assert.fail('no backup'),
+      storeClock: { open: async () => {}, close: () => {}, now: () => NOW },
+    });
   const withQueue = (name: string, run: (queue: ClusterQueue) => Promise<void>) =>
     t.test(name, async () => {
       await documents.deleteMany({});
-      const queue = new ClusterQueue({
-        ...{ mongo, nats, prefix: `t${randomBytes(5).toString('hex')}`, now: () => NOW },
-        archive: () => assert.fail('no backup'),
-        storeClock: { open: async () => {}, close: () => {}, now: () => NOW },
-      });
+      const queue = newQueue();
       await queue.open();
       try {
         await run(queue);
@@ -129,6 +131,39 @@ test('documents', { skip: missing }, async (t) => {
       assert.deepEqual(await queue.verify(false), []);
       for (const { stage } of ALL) for (const job of await claim(queue, stage)) await queue.settle(job, verdict(stage));
       assert.equal((await queue.list({ states: ['done'], limit: 10 })).length, 4);
+    });
+
+  const none = [null];
+  for (const [what, set] of [
+    ['jobs that are none', { jobs: 'x' }],
+    ['no jobs', { jobs: null }],
+    ['a job that is none', { jobs: none }],
+    ['jobs that need none of them', { 'jobs.0.needs': [9] }],
+    ['no deliveries', { deliveries: null }],
+    ['keys that are none', { keys: 5 }],
+    ['a number for what was accepted', { accepted: '5' }],
+    ['nothing accepted', { accepted: 'null' }],
+    ['a message without recipients', { accepted: JSON.stringify({ ...message(2), envelope: { recipients: 5 } }) }],
+  ] as const)
+    await withQueue(`a record with ${what} is set aside, named by verify, and stops nobody`, async (queue) => {
+      for (let i = 1; i <= 3; i++) await queue.accept(message(i), ALL);
+      // A queue that has not seen them.
+      const other = newQueue();
+      await other.open();
+      try {
+        await change(idOf(2), set);
+        const ids = async () => (await claim(other, 'attachments')).map(({ queueId }) => queueId);
+        assert.deepEqual(await ids(), [idOf(1), idOf(3)]);
+        assert.deepEqual(await ids(), []);
+        const [damage] = await other.verify(true);
+        assert.match(`${damage?.what} ${damage?.detail}`, new RegExp(`${idOf(2)} .*unreadable`));
+        const record = (await other.show(idOf(2)))!;
+        assert.deepEqual([record.state, record.accepted], ['dead', null]);
+        assert.equal((await other.list({ limit: 10 })).length, 3);
+        assert.ok((await other.list({ stage: 'attachments', limit: 10 })).length >= 2);
+      } finally {
+        await other.close();
+      }
     });
 
   await withQueue('an unreadable record goes to the dead letters and stops nobody', async (queue) => {

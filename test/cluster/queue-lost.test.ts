@@ -73,6 +73,15 @@ test('the queue, held up and misunderstood', { skip: missing }, async (t) => {
     for (const queue of [held, other, successor]) await queue.close();
   });
 
+  await t.test('a session that is damaged stops nobody from burying it', async () => {
+    const sessions = mongo.collection<{ _id: string } & Record<string, unknown>>('queue-sessions');
+    const shown = { node: 'damaged', until: clock.now - SILENT_MS, gone: false, knows: 1, writes: 1 };
+    await sessions.insertOne({ _id: 'damaged', ...shown, stages: 5 });
+    const successor = await open('damaged');
+    assert.equal(await sessions.findOne({ _id: 'damaged' }), undefined);
+    await successor.close();
+  });
+
   await t.test(
     'of two living processes of one name each is known to the other; one that has ended is not',
     async () => {

@@ -259,6 +259,30 @@ test('every message without a content is told, also those of the same number in 
   );
 });
 
+test('verify names the account, or the content, that cannot be read, and looks at the others', async () => {
+  const world = new Moments();
+  const [odd, broken, good] = [await world.account(), await world.account(), await world.account()];
+  for (const one of [odd, broken, good]) await one.do(append());
+  await world.collect(8);
+  const set = (of: TestAccount, table: string, fields: Record<`${string}.${string}`, unknown>) =>
+    docOf(world, of.id).then(({ key }) =>
+      world.mongo.collection<{ _id: string; account: string }>(table).updateOne({ account: key }, { $set: fields }),
+    );
+  await set(odd, 'messages', { flags: 5 });
+  await set(broken, 'contents', { layout: 'none', blobs: 5 });
+  const { key } = await docOf(world, good.id);
+  await world.mongo.collection<{ _id: string; account: string }>('contents').deleteMany({ account: key });
+  const found = await world.other.verify(false);
+  const told = (id: AccountId): string =>
+    found
+      .filter(({ what }) => what.includes(id))
+      .map(({ what, detail }) => `${what}: ${detail}`)
+      .join();
+  assert.match(told(odd.id), /^account \w+: not verified: /);
+  assert.match(told(broken.id), /content 1: its layout cannot be read/);
+  assert.match(told(good.id), /refers to a content that is not there/);
+});
+
 test('a collector deletes nothing that another one has let live', async () => {
   const world = new Moments();
   const a = await world.account();
