@@ -74,7 +74,7 @@ export class Nats {
         await this.close();
         throw error;
       }
-      this.#down(`NATS at ${this.#place} cannot be reached: ${(error as Error).message}`);
+      this.#down(this.#line(error));
       this.#connecting = this.#connectLater();
     }
   }
@@ -154,7 +154,7 @@ export class Nats {
       try {
         return await this.#attempt();
       } catch (error) {
-        this.#down((error as Error).message);
+        this.#down(this.#line(error));
       }
     }
   }
@@ -195,6 +195,11 @@ export class Nats {
     if (this.#trouble === line) return;
     this.#trouble = line;
     this.#report('nats.trouble', { detail: line });
+  }
+
+  #line(error: unknown): string {
+    const { message } = error as Error;
+    return error instanceof NatsUnusable ? message : `NATS at ${this.#place} cannot be reached: ${message}`;
   }
 
   #asUnusable(error: unknown): unknown {
