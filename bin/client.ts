@@ -10,7 +10,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../core/config/load.ts';
 import type { ActionName, MessageSummary, Params, Result } from '../mixins/contracts.ts';
-import { controlPath } from '../mixins/control-path.ts';
+import { controlPath, NOBODY } from '../mixins/control-path.ts';
 import { CommandError } from './errors.ts';
 import { type MeshNode, type StartNode, type StoredBlob, startNode } from './mesh-node.ts';
 
@@ -57,7 +57,10 @@ async function bodyOf(response: IncomingMessage): Promise<Buffer> {
 }
 
 async function answerOf(sent: ClientRequest): Promise<IncomingMessage> {
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const [response] = (await once(sent, 'response').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNRESET') error.message = 'the server ended before it answered';
+    throw error;
+  })) as [IncomingMessage];
   if (response.statusCode === 200) return response;
   const text = (await bodyOf(response)).toString();
   let problem: Problem = {};
@@ -67,16 +70,25 @@ async function answerOf(sent: ClientRequest): Promise<IncomingMessage> {
     // Not from the server's own code: the text says what it is.
     problem = { title: `the server answered ${response.statusCode}: ${text.slice(0, 200)}` };
   }
-  throw new CommandError(problem.detail ?? problem.title ?? `the server answered ${response.statusCode}`);
+  const line = problem.detail ?? problem.title ?? `the server answered ${response.statusCode}`;
+  throw response.statusCode === NOBODY ? new NobodyDoes(line) : new CommandError(line);
 }
 
-/** Speaks to a running server. There is no time limit: a backup takes as long as it takes, and a dead server closes. */
+/** No node that is up runs the service. */
+class NobodyDoes extends CommandError {}
+
+/**
+ * Speaks to a running server. What no node of its mesh does is done in this process, as if none ran here. There is no time limit: a backup takes as long as it takes, and a dead server closes.
+ */
 export class ControlClient implements MeshClient {
   readonly running = true;
   readonly #socketPath: string;
+  readonly #alone: (() => Promise<MeshClient>) | null;
+  #node: Promise<MeshClient> | undefined;
 
-  constructor(socketPath: string) {
+  constructor(socketPath: string, alone: (() => Promise<MeshClient>) | null = null) {
     this.#socketPath = socketPath;
+    this.#alone = alone;
   }
 
   #send(method: string, path: string, type = 'application/json'): ClientRequest {
@@ -84,6 +96,16 @@ export class ControlClient implements MeshClient {
   }
 
   async call<A extends ActionName>(action: A, params: Params<A>): Promise<Result<A>> {
+    try {
+      return await this.#ask(action, params);
+    } catch (error) {
+      if (!(error instanceof NobodyDoes) || this.#alone === null) throw error;
+      this.#node ??= this.#alone();
+      return (await this.#node).call(action, params);
+    }
+  }
+
+  async #ask<A extends ActionName>(action: A, params: Params<A>): Promise<Result<A>> {
     const sent = this.#send('POST', '/control/call');
     sent.end(JSON.stringify({ action, params }));
     const response = await answerOf(sent);
@@ -111,7 +133,9 @@ export class ControlClient implements MeshClient {
     if (!response.complete) throw new CommandError('the server broke the message off');
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await (await this.#node)?.close();
+  }
 }
 
 /** Works in this process on the data folder, which nobody else uses meanwhile. */
@@ -168,8 +192,10 @@ export async function isRunning(dataDir: string): Promise<boolean> {
 }
 
 export async function connect(config: Config, start: StartNode = startNode): Promise<MeshClient> {
-  if (await isRunning(config.dataDir)) return new ControlClient(controlPath(config.dataDir));
   // A command's own words are enough: of the log only what went wrong.
   const quiet: Config = config.logLevel === 'info' ? { ...config, logLevel: 'warn' } : config;
-  return new OfflineClient(await start(quiet, { roles: 'offline' }));
+  const alone = async (): Promise<MeshClient> => new OfflineClient(await start(quiet, { roles: 'offline' }));
+  if (!(await isRunning(config.dataDir))) return alone();
+  // One machine's data belong to its server alone, which does everything.
+  return new ControlClient(controlPath(config.dataDir), config.mongoUrl === null ? null : alone);
 }

@@ -14,10 +14,13 @@ const SYSTEM_CODES = new Set([
   ...['DATABASE_UNUSABLE', 'NATS_UNUSABLE'],
 ]);
 
+const NO_NODE = new Set([503, 504]);
+
 function describeMailError(error: MailError): string {
-  const facts = Object.entries(error.facts).filter(([name]) => name !== 'stack');
-  const words = facts.map(([name, value]) => `${name} ${value}`).join(', ');
-  return `${error.message}${words === '' ? '' : ` (${words})`}`;
+  const { stack: _, detail, what, ...facts } = error.facts;
+  const words = Object.entries(facts).map(([name, value]) => `${name} ${value}`);
+  // As a server says it (mixins/rest/problem.ts): the detail, where there is one, tells more than the reply's own text.
+  return `${detail || `${what === undefined ? '' : `${what}: `}${error.message}`}${words.length === 0 ? '' : ` (${words.join(', ')})`}`;
 }
 
 /** One line (for options: one for each problem) for what went wrong, or undefined when its stack is wanted. */
@@ -27,7 +30,7 @@ export function oneLine(error: unknown): string | undefined {
   if (error instanceof MailError) return error.reply === 'fault' ? undefined : describeMailError(error);
   if (!(error instanceof Error)) return undefined;
   const { code } = error as NodeJS.ErrnoException;
-  // A refused action call carries an HTTP status as its code.
-  if (typeof code === 'number') return code >= 400 && code < 500 ? error.message : undefined;
+  // A refused action call carries an HTTP status as its code; so does one whose node is gone, or does not answer.
+  if (typeof code === 'number') return (code >= 400 && code < 500) || NO_NODE.has(code) ? error.message : undefined;
   return code !== undefined && SYSTEM_CODES.has(code) ? error.message : undefined;
 }

@@ -28,11 +28,18 @@ export class Progress {
   #drawn: number;
   #messages = 0;
   #bytes = 0;
+  #count: number;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
+    this.#count = options.total.count;
     this.#begun = options.now();
     this.#drawn = options.stream.isTTY ? Number.NEGATIVE_INFINITY : this.#begun;
+  }
+
+  /** How much there is in all, where that is not known from the beginning. */
+  expect(count: number): void {
+    this.#count = count;
   }
 
   add(messages: number, bytes: number): void {
@@ -55,13 +62,14 @@ export class Progress {
     const { label, total, stream } = this.#options;
     const seconds = Math.max(0.001, (now - this.#begun) / 1000);
     const counts = `${this.#messages} messages, ${formatSize(this.#bytes)}, ${Math.round(this.#messages / seconds)}/s`;
-    if (total.count === 0) return `${label}: ${counts}`;
+    const count = this.#count;
+    if (count === 0) return `${label}: ${counts}`;
     // What an earlier run did counts for the share, not for the rate.
     const fresh = total.unit === 'bytes' ? this.#bytes : this.#messages;
-    const done = Math.min(total.count, total.done + fresh);
-    const left = fresh === 0 ? '' : `, ${formatSpan(((total.count - done) / fresh) * seconds * 1000)} left`;
-    const full = Math.round((done / total.count) * BAR);
+    const done = Math.min(count, total.done + fresh);
+    const left = fresh === 0 ? '' : `, ${formatSpan(((count - done) / fresh) * seconds * 1000)} left`;
+    const full = Math.round((done / count) * BAR);
     const bar = stream.isTTY ? `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ` : '';
-    return `${label}: ${bar}${Math.floor((done / total.count) * 100)} %, ${counts}${left}`;
+    return `${label}: ${bar}${Math.floor((done / count) * 100)} %, ${counts}${left}`;
   }
 }

@@ -10,6 +10,9 @@ import { join, resolve } from 'node:path';
 /** sun_path holds 104 bytes on macOS and 108 on Linux, with a NUL at the end. */
 const PATH_BYTES_MAX = 103;
 
+/** RFC 9110 §15.5.20, Misdirected Request: no node that is up does what was asked for, and nothing was begun. */
+export const NOBODY = 421;
+
 /** DATA_DIR/control.sock, or for a data folder too deep for a socket's name a name in the temporary folder. */
 export function controlPath(dataDir: string): string {
   const folder = resolve(dataDir);

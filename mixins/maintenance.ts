@@ -9,6 +9,7 @@ import { STAGE_TABLE, type StageSpec } from '../core/filter/stages.ts';
 import { asMailError } from '../core/mail/errors.ts';
 import type { BlobRef } from '../core/mail/ids.ts';
 import type { Damage } from '../core/ports/blob-store.ts';
+import { finished } from './backup-folder.ts';
 import { contextOf, type NodeContext } from './context.ts';
 import type { MaintenanceReport } from './contracts.ts';
 import { skipped } from './stage-runner.ts';
@@ -118,12 +119,14 @@ export async function verify({ stores }: NodeContext, repair: boolean): Promise<
 /** In the order in which they refer to each other: what the mail store names is among the blobs, which are copied last. */
 export async function backup({ stores }: NodeContext, destination: string): Promise<MaintenanceReport> {
   const started = performance.now();
-  await stores.directory.backup(destination);
-  await stores.queue.backup(destination);
-  await stores.mail.backup(destination);
-  await stores.blobs.backup(destination);
-  await stores.samples.backup(destination);
-  await stores.models.backup(join(destination, 'models'));
+  await finished(destination, async () => {
+    await stores.directory.backup(destination);
+    await stores.queue.backup(destination);
+    await stores.mail.backup(destination);
+    await stores.blobs.backup(destination);
+    await stores.samples.backup(destination);
+    await stores.models.backup(join(destination, 'models'));
+  });
   return { destination, tookMs: Math.round(performance.now() - started) };
 }
 

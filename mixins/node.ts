@@ -72,7 +72,7 @@ export async function startNode(config: Config, options: NodeOptions): Promise<N
   const node = offline ? newNodeId() : (config.nodeId ?? newNodeId());
   const report = (event: string, facts: Facts): void => {
     metrics.meshEvents.inc({ event });
-    log.warn(facts, event);
+    log[event === 'nats.connected' ? 'info' : 'warn'](facts, event);
   };
   const peers = (service: string): readonly string[] => mesh.nodesOf(service);
   const stores = options.stores ?? (await openStores(config, now, { node, report, peers }));

@@ -4,12 +4,10 @@
  * may be interrupted and run again.
  */
 
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Config } from '../core/config/load.ts';
-import { ClientError } from '../core/mail/errors.ts';
+import { ClientError, Fault } from '../core/mail/errors.ts';
 import type { AccountId, ContentId } from '../core/mail/ids.ts';
-import { layoutBlobs } from '../core/mail/layout.ts';
+import { type Layout, layoutBlobs } from '../core/mail/layout.ts';
 import type { MailStore } from '../core/ports/mail-store.ts';
 import { openStores } from './storage.ts';
 import { openBackup } from './storage-embedded.ts';
@@ -40,25 +38,28 @@ export interface RestoreRun {
 }
 
 export async function restoreMesh({ config, folder, owner, progress }: RestoreRun): Promise<RestoreReport> {
-  await checkBackup(folder);
   const now = Date.now;
   const backup = await openBackup(folder, now);
   try {
     const mesh = await openStores(config, now, { node: owner });
     try {
-      if ((await mesh.directory.countAccounts()) > 0)
+      const { restoreMail, isHalfRestored, setHalfRestored } = mesh.mesh!;
+      if ((await mesh.directory.countAccounts()) > 0 && !(await isHalfRestored()))
         throw new ClientError('conflict', {
           detail: 'the mesh has accounts: a backup is put into an empty database only',
         });
-      await mesh.mesh!.restoreMail(folder);
+      await setHalfRestored(true);
+      await restoreMail(folder);
       const blobs = new BlobCopier(backup.blobs, mesh.blobs);
-      const messages = await copyContents(mesh, blobs, progress);
+      const { messages, damaged } = await copyContents(mesh, blobs, progress);
       const report = await transfer({ ...backup, mail: NO_MAIL }, mesh, { owner, now });
+      await setHalfRestored(false);
       const { accounts } = await mesh.mail.stats();
       return {
         ...report,
-        ...{ source: folder, accounts, accountsInAll: accounts, messages },
+        ...{ source: folder, accounts, accountsInAll: accounts, messages, messagesInAll: messages },
         ...{ blobs: report.blobs + blobs.copied, bytes: report.bytes + blobs.bytes },
+        ...{ damagedCount: report.damagedCount + damaged.length, damaged: [...damaged, ...report.damaged] },
       };
     } finally {
       await mesh.close();
@@ -68,36 +69,43 @@ export async function restoreMesh({ config, folder, owner, progress }: RestoreRu
   }
 }
 
-async function checkBackup(folder: string): Promise<void> {
-  try {
-    await access(join(folder, 'mail-store.bson'));
-  } catch {
-    throw new ClientError('notFound', { what: 'backup of a mesh', folder });
-  }
-}
-
-/** The number of messages. */
+/** A message whose bytes the backup has lost is named; the others are there. */
 async function copyContents(
   { mail }: Stores,
   blobs: BlobCopier,
   progress: (messages: number, bytes: number) => void,
-): Promise<number> {
+): Promise<{ readonly messages: number; readonly damaged: TransferReport['damaged'] }> {
   let messages = 0;
+  const damaged: TransferReport['damaged'] = [];
   for (let cursor: AccountId | null = null; ; ) {
     const page: readonly AccountId[] = await mail.accounts(cursor, PAGE);
     for (const account of page) {
-      for (const { id } of await mail.mailboxes(account)) {
-        const contents = (await mail.columns(account, id))?.contents ?? new Float64Array();
+      for (const { id, name } of await mail.mailboxes(account)) {
+        const { contents, uids } = (await mail.columns(account, id)) ?? { contents: new Float64Array(), uids: [] };
         for (let i = 0; i < contents.length; i += CONTENTS) {
           const ids = [...contents.subarray(i, i + CONTENTS)] as ContentId[];
-          for (const content of await mail.contents(account, ids, ['layout']))
-            for (const ref of content === undefined ? [] : layoutBlobs(content.layout)) await blobs.copy(ref);
+          for (const [at, content] of (await mail.contents(account, ids, ['layout'])).entries()) {
+            const trouble = content === undefined ? undefined : await copyBlobs(content.layout, blobs);
+            if (trouble !== undefined)
+              damaged.push({ what: `${account}, ${name}, uid ${uids[i + at]}`, detail: trouble });
+          }
           messages += ids.length;
           progress(messages, blobs.bytes);
         }
       }
     }
-    if (page.length < PAGE) return messages;
+    if (page.length < PAGE) return { messages, damaged };
     cursor = page.at(-1)!;
+  }
+}
+
+/** What is wrong, where the backup is broken. */
+async function copyBlobs(layout: Layout, blobs: BlobCopier): Promise<string | undefined> {
+  try {
+    for (const ref of layoutBlobs(layout)) await blobs.copy(ref);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return error.message;
   }
 }

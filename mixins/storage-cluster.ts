@@ -61,6 +61,8 @@ export async function openClusterStores(
           trouble: () => queue.trouble,
           migrate: (told) => runMigrations({ mongo, steps: STEPS, told: (progress) => told({ ...progress }) }),
           restoreMail: (folder) => mail.restore(folder),
+          isHalfRestored: () => mongo.record.isHalfRestored(),
+          setHalfRestored: (is) => mongo.record.setHalfRestored(is),
         },
         close: async () => {
           await closeParts();

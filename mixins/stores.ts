@@ -52,6 +52,9 @@ interface MeshConnection {
   migrate(told: (progress: Readonly<Record<string, number | string>>) => void): Promise<MigrationReport>;
   /** Makes the accounts of a backup of a mesh that are not there, with their mailboxes. Safe to be repeated. */
   restoreMail(folder: string): Promise<void>;
+  /** Whether a backup is half in the database: kept until it is said that it is not. */
+  isHalfRestored(): Promise<boolean>;
+  setHalfRestored(is: boolean): Promise<void>;
 }
 
 export interface OpenOptions {

@@ -16,6 +16,8 @@ const ASKED_AT_ONCE = 1_000;
 /** Of one commit. */
 const OPS_MAX = 1_000;
 const LEASE_MS = 30_000;
+/** Beginning of the names of runs: what a run that was killed still holds is waited for. */
+export const RUN = 'transfer-';
 const ALL: readonly ContentField[] = [
   ...(['layout', 'size', 'envelope', 'bodystructure'] as const),
   ...(['structure', 'messageId', 'sentAt', 'origin'] as const),
@@ -29,6 +31,7 @@ export interface AccountCopy {
   readonly blobs: BlobCopier;
   /** Names this run to leases. */
   readonly owner: string;
+  readonly wait: (ms: number) => Promise<unknown>;
   /** Messages that were copied, or were there already. */
   readonly copied: (count: number, known: boolean) => void;
   /** A message that could not be copied, because the source itself is broken. */
@@ -76,17 +79,27 @@ class AccountWriter {
 
   async commit(ops: readonly Op[]): Promise<readonly OpResult[]> {
     if (ops.length === 0) return [];
-    const { to, owner } = this.copy;
+    const { to } = this.copy;
     if (performance.now() >= this.#renewAt) {
-      const lease = await to.lease(this.account, owner, LEASE_MS);
-      if (lease === undefined) throw new TemporaryError('mailboxInUse', { account: this.account });
-      this.#epoch = lease.epoch;
+      this.#epoch = await this.#lease();
       this.#renewAt = performance.now() + LEASE_MS / 3;
     }
     const results: OpResult[] = [];
     for (let at = 0; at < ops.length; at += OPS_MAX)
       results.push(...(await to.commit(this.account, this.#epoch, ops.slice(at, at + OPS_MAX))).results);
     return results;
+  }
+
+  async #lease(): Promise<number> {
+    const { to, owner, wait } = this.copy;
+    for (let waited = false; ; waited = true) {
+      const lease = await to.lease(this.account, owner, LEASE_MS);
+      if (lease !== undefined) return lease.epoch;
+      const holder = await to.holder(this.account);
+      if (waited || holder?.owner.startsWith(RUN) === false)
+        throw new TemporaryError('mailboxInUse', { account: this.account });
+      if (holder !== undefined) await wait(holder.leftMs + 1);
+    }
   }
 
   async release(): Promise<void> {

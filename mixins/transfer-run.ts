@@ -3,30 +3,24 @@
  * The folder is locked meanwhile, so no server works on it.
  */
 
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Config } from '../core/config/load.ts';
-import { ClientError } from '../core/mail/errors.ts';
 import { openStores } from './storage.ts';
-import { type TransferReport, transfer } from './transfer.ts';
+import { newRun, type TransferReport, transfer } from './transfer.ts';
 
 export interface TransferRun {
   readonly config: Config;
   /** A data folder of one machine. */
   readonly folder: string;
   readonly direction: 'in' | 'out';
-  /** Names this run to leases. */
-  readonly owner: string;
   readonly progress: (report: Readonly<TransferReport>) => void;
   readonly signal: AbortSignal;
 }
 
 /** Rejects with DataInUse while a server runs on the folder. */
 export async function runTransfer(run: TransferRun): Promise<TransferReport> {
-  const { config, folder, direction, owner, progress, signal } = run;
+  const { config, folder, direction, progress, signal } = run;
+  const owner = newRun();
   const now = Date.now;
-  if (direction === 'in' && !(await isInstallation(folder)))
-    throw new ClientError('notFound', { what: 'data folder', folder });
   const machine = await openStores({ ...config, dataDir: folder, mongoUrl: null, natsUrl: null }, now);
   try {
     const mesh = await openStores(config, now, { node: owner });
@@ -38,15 +32,5 @@ export async function runTransfer(run: TransferRun): Promise<TransferReport> {
     }
   } finally {
     await machine.close();
-  }
-}
-
-/** Opening a folder would make it one. */
-async function isInstallation(folder: string): Promise<boolean> {
-  try {
-    await access(join(folder, 'directory.db'));
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -4,13 +4,15 @@
  * Accounts come last, so nobody is served from mailboxes that are half there.
  */
 
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientError, Fault, MailError } from '../core/mail/errors.ts';
 import type { AccountId, ContentId, QueueId } from '../core/mail/ids.ts';
 import type { OutboxEntry } from '../core/ports/mail-store.ts';
 import type { MessageRecord } from '../core/ports/queue.ts';
 import { copyDirectory } from '../drivers/cluster/directory-copy.ts';
 import type { Stores } from './stores.ts';
-import { copyAccount } from './transfer-account.ts';
+import { copyAccount, RUN } from './transfer-account.ts';
 import { BlobCopier } from './transfer-blobs.ts';
 import { copyModels, copySamples, intentOver, SampleNames } from './transfer-learning.ts';
 
@@ -18,6 +20,9 @@ const PAGE = 500;
 const OUTBOX_MAX = 100_000;
 /** What is broken is listed up to here, and counted beyond. */
 const DAMAGED_LISTED = 1_000;
+
+/** A name for a run: the next one knows by it what a run before has left behind. */
+export const newRun = (): string => RUN + randomBytes(6).toString('hex');
 
 type Part = 'accounts' | 'queue' | 'learning' | 'directory';
 
@@ -27,6 +32,7 @@ export interface TransferReport {
   accounts: number;
   accountsInAll: number;
   messages: number;
+  messagesInAll: number;
   /** Of these, copied by an earlier run. */
   messagesKnown: number;
   blobs: number;
@@ -38,7 +44,7 @@ export interface TransferReport {
   /** Messages that could not be copied, because the source is broken. */
   damagedCount: number;
   damaged: { readonly what: string; readonly detail: string }[];
-  /** Accounts that a running node was in charge of: run again. */
+  /** Accounts that a running node, or another run, was in charge of: run again. */
   busy: AccountId[];
 }
 
@@ -47,6 +53,8 @@ export interface TransferOptions {
   readonly owner: string;
   readonly now: () => number;
   readonly progress?: (report: Readonly<TransferReport>) => void;
+  /** Only tests give another. */
+  readonly wait?: (ms: number) => Promise<unknown>;
   /** Between two accounts: the run ends after this one. */
   readonly signal?: AbortSignal;
 }
@@ -64,14 +72,24 @@ export async function transfer(from: Stored, to: Stored, options: TransferOption
   if (options.signal?.aborted !== true) {
     await run.queue();
     await run.learning();
-    await run.directory();
+    // The rest of an account that another run has at hand is not there yet.
+    if (await run.isWhole()) await run.directory();
   }
   return run.report;
 }
 
 class Transfer {
   readonly report: TransferReport = {
-    ...{ part: 'accounts', accounts: 0, accountsInAll: 0, messages: 0, messagesKnown: 0, blobs: 0, bytes: 0 },
+    ...{
+      part: 'accounts',
+      accounts: 0,
+      accountsInAll: 0,
+      messages: 0,
+      messagesInAll: 0,
+      messagesKnown: 0,
+      blobs: 0,
+      bytes: 0,
+    },
     ...{ records: 0, labels: 0, models: 0, damagedCount: 0, damaged: [], busy: [] },
   };
   readonly #from: Stored;
@@ -89,7 +107,8 @@ class Transfer {
 
   async accounts(): Promise<void> {
     const { report } = this;
-    report.accountsInAll = (await this.#from.mail.stats()).accounts;
+    const { accounts, messages } = await this.#from.mail.stats();
+    Object.assign(report, { accountsInAll: accounts, messagesInAll: messages });
     await this.#names.read(this.#from.samples);
     const outbox = Map.groupBy(await this.#from.mail.outbox('feedback', OUTBOX_MAX), ({ account }) => account);
     for (let cursor: AccountId | null = null; ; ) {
@@ -128,6 +147,12 @@ class Transfer {
     this.#tell();
   }
 
+  /** Whether each account that was left out is one that is served there already. */
+  async isWhole(): Promise<boolean> {
+    const served = await Promise.all(this.report.busy.map((id) => this.#to.directory.account(id)));
+    return !served.includes(undefined);
+  }
+
   async directory(): Promise<void> {
     this.report.part = 'directory';
     await copyDirectory(this.#from.directory, this.#to.directory);
@@ -145,6 +170,7 @@ class Transfer {
           to: this.#to.mail,
           blobs: this.#blobs,
           owner: this.#options.owner,
+          wait: this.#options.wait ?? sleep,
           copied: (count, known) => {
             report.messages += count;
             if (known) report.messagesKnown += count;

@@ -10,6 +10,7 @@ import { checkDataFolder } from '../doctor/data-folder.ts';
 import { type DnsRecord, isLocalName, type Published, publishedState, wantedRecords } from '../doctor/dns-records.ts';
 import { type Finding, finding } from '../doctor/finding.ts';
 import { checkPorts } from '../doctor/ports.ts';
+import { checkServers } from '../doctor/servers.ts';
 import { table } from '../table.ts';
 
 interface Examination {
@@ -30,6 +31,7 @@ async function examine(config: Config, now: number): Promise<Examination> {
     ...(await checkDataFolder(config, now)),
     ...(await checkPorts(config, running)),
     ...(await checkCertificate(config, now)),
+    ...(await checkServers(config)),
   ];
   const resolver = new Resolver({ timeout: Math.min(config.resolverTimeoutMs, 3000), tries: 1 });
   if (config.resolverServers !== '') resolver.setServers(config.resolverServers.split(',').map((one) => one.trim()));
@@ -70,7 +72,7 @@ function human({ findings, dns }: Examination, config: Config): string {
 
 export const command: Command = {
   name: 'doctor',
-  summary: 'Check ports, TLS, disk, clock, permissions, DNS.',
+  summary: 'Check ports, TLS, disk, clock, permissions, servers, DNS.',
   verbs: [
     {
       name: '',

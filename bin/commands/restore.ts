@@ -8,6 +8,7 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { Config } from '../../core/config/load.ts';
+import { folderKind } from '../../mixins/backup-folder.ts';
 import type { Command, Context } from '../command.ts';
 import { CommandError } from '../errors.ts';
 import { formatSize } from '../format.ts';
@@ -52,7 +53,21 @@ async function copyAll(source: string, files: readonly string[], target: string)
   return bytes;
 }
 
-/** A mesh's own backup; that of one machine is a data folder, which `mailmesh import --from` takes. */
+/** Either mode takes its own backups; the other's have a way of their own. */
+async function checkKind(source: string, wanted: 'machine' | 'mesh'): Promise<void> {
+  const kind = await folderKind(source);
+  if (kind === 'unfinished') throw new CommandError(`${source} is a backup that was cut off before it was whole`);
+  if (wanted === 'machine' && kind === 'mesh')
+    throw new CommandError(
+      `${source} is the backup of a mesh: restore it into one, and take that to a data folder by mailmesh export --to`,
+    );
+  if (wanted === 'mesh' && kind === 'machine')
+    throw new CommandError(
+      `${source} is the backup of one machine: a mesh takes it by mailmesh import --from ${source}`,
+    );
+  if (wanted === 'mesh' && kind === 'other') throw new CommandError(`${source} is no backup of Mailmesh`);
+}
+
 async function restoreIntoMesh(context: Context, config: Config, folder: string): Promise<number> {
   // Loaded only here: it brings the stores of both kinds.
   const { restoreMesh } = await import('../../mixins/restore.ts');
@@ -95,6 +110,7 @@ export const command: Command = {
       async run(context) {
         const source = resolve(context.args[0]!);
         const config = await context.config();
+        await checkKind(source, config.mongoUrl === null ? 'machine' : 'mesh');
         if (config.mongoUrl !== null) return restoreIntoMesh(context, config, source);
         const target = resolve(config.dataDir);
         const files = await filesBelow(source);

@@ -12,7 +12,7 @@ import type { MeshNode } from '../mesh-node.ts';
 import { firstLines } from '../welcome.ts';
 
 /** One Ctrl-C reaches this process several times (terminal, npm, the door): repeats within this are the same one. */
-const SAME_SIGNAL_MS = 500;
+export const SAME_SIGNAL_MS = 500;
 /** Beyond the node's own limit: only when draining itself hangs. */
 const DRAIN_GRACE_MS = 1000;
 

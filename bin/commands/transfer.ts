@@ -1,12 +1,13 @@
 /** `mailmesh import --from` and `mailmesh export --to`: a whole installation of one machine into a mesh, and back. */
 
-import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
+import { folderKind } from '../../mixins/backup-folder.ts';
 import type { TransferReport } from '../../mixins/transfer.ts';
 import type { Context, Verb } from '../command.ts';
 import { CommandError, UsageError } from '../errors.ts';
 import { formatSize, formatSpan, printable } from '../format.ts';
 import { Progress } from '../progress.ts';
+import { SAME_SIGNAL_MS } from './start.ts';
 
 const SHOWN = 20;
 
@@ -27,10 +28,24 @@ async function run(context: Context, direction: 'in' | 'out', folder: string): P
   const config = await context.config();
   if (config.mongoUrl === null)
     throw new CommandError('this is for a mesh: set MAILMESH_MONGO_URL and MAILMESH_NATS_URL');
+  const kind = await folderKind(folder);
+  if (kind === 'mesh')
+    throw new CommandError(`${folder} is the backup of a mesh: a mesh without accounts takes it by mailmesh restore`);
+  if (kind === 'unfinished') throw new CommandError(`${folder} is a backup that was cut off before it was whole`);
+  if (direction === 'in' && kind === 'other') throw new CommandError(`${folder} is no data folder of Mailmesh`);
   // Loaded only here: it brings the stores of both kinds.
   const { runTransfer } = await import('../../mixins/transfer-run.ts');
   const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
+  let first: number | undefined;
+  const onSignal = (): void => {
+    const now = context.io.now();
+    // Whatever is cut off is gone on with.
+    if (first !== undefined && now - first >= SAME_SIGNAL_MS) process.exit(1);
+    if (first !== undefined) return;
+    first = now;
+    stop.abort();
+    context.io.err.write('mailmesh: stopping when this account is done (once more: at once)\n');
+  };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   let told = { messages: 0, bytes: 0 };
@@ -43,8 +58,8 @@ async function run(context: Context, direction: 'in' | 'out', folder: string): P
   try {
     const report = await runTransfer({
       ...{ config, folder, direction, signal: stop.signal },
-      owner: `transfer-${randomBytes(6).toString('hex')}`,
-      progress: ({ messages, bytes }) => {
+      progress: ({ messages, messagesInAll, bytes }) => {
+        progress.expect(messagesInAll);
         progress.add(messages - told.messages, bytes - told.bytes);
         told = { messages, bytes };
       },
@@ -67,7 +82,7 @@ function folderOf({ flags }: Context, option: string): string {
 }
 
 const NOTE =
-  'It may be interrupted and run again: what is there is left as it is. No server may run on the folder. Passwords, aliases, queued mail, labels and models come along; the search index fills itself.';
+  'It may be interrupted, and run again for 7 days: what is there is left as it is. No server may run on the folder. Passwords, aliases, queued mail, labels and models come along; the search index fills itself.';
 
 export const importInstallation: Verb = {
   name: '',

@@ -4,6 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../core/config/load.ts';
+import { needsCertificate, servicesOf } from '../../core/mesh/roles.ts';
 import { type Finding, finding } from './finding.ts';
 
 const DAY_MS = 86_400_000;
@@ -44,6 +45,8 @@ export function judgeCertificate(cert: Buffer, key: Buffer, hostname: string, no
 }
 
 export async function checkCertificate(config: Config, now: number): Promise<Finding[]> {
+  if (!needsCertificate(servicesOf(config)))
+    return [finding('TLS certificate', 'info', 'this node has no listener that needs one')];
   const own = config.tlsCert === null;
   const certPath = config.tlsCert ?? join(config.dataDir, 'tls', 'cert.pem');
   const keyPath = config.tlsKey ?? join(config.dataDir, 'tls', 'key.pem');

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { Config } from '../../core/config/load.ts';
 import { isLoopback } from '../../core/config/option.ts';
 import { OPTIONS } from '../../core/config/schema.ts';
+import { type ServiceName, servicesOf } from '../../core/mesh/roles.ts';
 import { type Finding, finding } from './finding.ts';
 
 async function tryPort(host: string, port: number): Promise<string | undefined> {
@@ -38,12 +39,21 @@ function judge(name: string, env: string, port: number, trouble: string | undefi
   return finding(check, 'fail', trouble);
 }
 
+/** Which service has the listener; every node has that of HTTP. */
+const SERVICE_OF: Readonly<Record<string, ServiceName>> = {
+  ...{ smtp: 'smtp', submission: 'submission', submissions: 'submission', lmtp: 'lmtp' },
+  ...{ imap: 'imap', imaps: 'imap', pop3: 'pop3', pop3s: 'pop3' },
+};
+
 export async function checkPorts(config: Config, running: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const services = servicesOf(config);
   for (const { name, env, type } of OPTIONS) {
     const port = config[name as keyof Config];
     if (type !== 'port') continue;
     const listener = name.replace(/Port$/, '');
+    const service = SERVICE_OF[listener];
+    if (service !== undefined && !services.includes(service)) continue;
     if (port === null) findings.push(finding(`port (${listener})`, 'info', 'switched off'));
     else if (port === 0) findings.push(finding(`port (${listener})`, 'info', 'any free one'));
     else findings.push(judge(listener, env, port as number, await tryPort(config.bind, port as number), running));

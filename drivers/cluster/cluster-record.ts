@@ -1,6 +1,6 @@
 /**
- * What the database says of itself, in the documents `cluster` and `migration` of `meta`: its name, and the format of its
- * documents. The number is a flag: it is raised once every node reads the newer form, nodes write the older one until then,
+ * What the database says of itself, in the documents `cluster`, `migration` and `restore` of `meta`: its name, the format of
+ * its documents, and whether a backup is half in it. The number is a flag: it is raised once every node reads the newer form, nodes write the older one until then,
  * and look at it each time they renew their session. A program that does not know the number does not open the database.
  */
 
@@ -11,6 +11,7 @@ import type { Identified } from './mongo-types.ts';
 
 /** The newest form of documents that this program reads and writes. */
 const FORMAT = 1;
+const RESTORE = 'restore';
 
 interface Meta extends Identified {
   readonly format?: number;
@@ -59,6 +60,12 @@ export class ClusterRecord {
     await this.check();
   }
 
+  /** @throws DatabaseUnusable where the database is newer */
+  async look(): Promise<void> {
+    await this.#read();
+    if (this.trouble !== null) throw new DatabaseUnusable(this.trouble);
+  }
+
   /** Looks again. @throws DatabaseUnusable likewise */
   async check(): Promise<void> {
     if (!(await this.#read()))
@@ -79,6 +86,16 @@ export class ClusterRecord {
     this.#format = cluster.format;
     this.#wanted = Math.max(this.#format, found.find(({ _id }) => _id === 'migration')?.to ?? 0);
     return true;
+  }
+
+  /** Whether a backup is being put into it, or was until that was cut off. */
+  async isHalfRestored(): Promise<boolean> {
+    return (await this.#meta.findOne({ _id: RESTORE })) !== undefined;
+  }
+
+  async setHalfRestored(is: boolean): Promise<void> {
+    if (is) await this.#meta.insertOne({ _id: RESTORE });
+    else await this.#meta.deleteOne({ _id: RESTORE });
   }
 
   /** From the format before. Without effect where it has been raised already. */

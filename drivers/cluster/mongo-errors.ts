@@ -43,10 +43,11 @@ export function storeError(thrown: unknown): MailError {
   if (!(thrown instanceof Error)) return new Fault(String(thrown));
   if (thrown instanceof MongoInvalidArgumentError || thrown.name.startsWith('BSON'))
     return new Fault(thrown.message, {}, thrown);
-  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail: thrown.message }, thrown);
+  const detail = `MongoDB: ${thrown.message}`;
+  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail }, thrown);
   if (!(thrown instanceof MongoError)) return new Fault(thrown.message, {}, thrown);
   const full = thrown.code === OUT_OF_DISK_SPACE;
-  return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail: thrown.message }, thrown);
+  return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail }, thrown);
 }
 
 /**

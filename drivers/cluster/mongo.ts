@@ -62,7 +62,16 @@ export class Mongo {
   }
 
   /** Connects, and makes or checks the database's own document. Rejects with DatabaseUnusable, one line for the operator. */
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    return this.#open(() => this.record.join());
+  }
+
+  /** Likewise, and leaves a database as it is that has no such document yet. */
+  look(): Promise<void> {
+    return this.#open(() => this.record.look());
+  }
+
+  async #open(begin: () => Promise<void>): Promise<void> {
     try {
       await this.#client.connect();
       const hello = await this.#client.db(this.#name).command({ hello: 1 });
@@ -78,7 +87,7 @@ export class Mongo {
         readConcern: new ReadConcern(replicated ? 'majority' : 'local'),
         writeConcern: DURABLE,
       });
-      await this.record.join();
+      await begin();
     } catch (error) {
       await this.#client.close();
       throw openError(error, this.#place);

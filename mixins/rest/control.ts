@@ -10,7 +10,7 @@ import { connect } from 'node:net';
 import type { ServiceBroker } from 'moleculer';
 import { ClientError } from '../../core/mail/errors.ts';
 import { contextOf } from '../context.ts';
-import { controlPath } from '../control-path.ts';
+import { controlPath, NOBODY } from '../control-path.ts';
 import { backup } from '../maintenance.ts';
 import { storeBlob } from '../store-blob.ts';
 import { sendJson, sendProblem } from './api-handler.ts';
@@ -33,6 +33,8 @@ async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerRe
       // Onto the disk of this machine, not of whichever node does upkeep.
       if (action === 'maintenance.backup')
         return sendJson(res, 200, { result: await backup(contextOf(broker), destinationOf(params)) });
+      // Asked before anything is begun, so that the command may do it itself.
+      if (!isDone(broker, action)) return sendJson(res, NOBODY, { title: `no node that is up does ${action}` });
       // A backup takes as long as it takes.
       return sendJson(res, 200, { result: await broker.call(action, params, { timeout: 0 }) });
     }
@@ -47,6 +49,12 @@ async function answer(broker: ServiceBroker, req: IncomingMessage, res: ServerRe
     default:
       throw new ClientError('notFound', { what: 'control path' });
   }
+}
+
+/** By this node or another. The broker's types leave its catalog of actions out. */
+function isDone(broker: ServiceBroker, action: string): boolean {
+  const { actions } = broker.registry as unknown as { actions: { isAvailable(name: string): boolean } };
+  return actions.isAvailable(action);
 }
 
 function destinationOf(params: object): string {

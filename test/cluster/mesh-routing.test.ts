@@ -258,3 +258,21 @@ test(
     assert.equal((await world.stores.mail.account(account))?.usedMessages, 2);
   },
 );
+
+test('nodes whose database does not answer say so, and are not taken for gone', options, async () => {
+  const asked = await world.node('asked', 'nodes');
+  const asking = async (id: string) => (await call(asked.broker, 'nodes.list', {})).items.find((one) => one.id === id);
+  await eventually('another node in the list', async () => ((await asking(b.id)) === undefined ? undefined : true));
+  try {
+    // As long as a node waits for its database.
+    world.ping = () => new Promise((_, reject) => setTimeout(() => reject(new Error('no answer')), 2_000));
+    for (const id of [asked.id, b.id])
+      await eventually('a node that waits for the store', async () => {
+        const { state, waitingFor } = (await asking(id))!;
+        assert.notEqual(state, 'unreachable');
+        return waitingFor.includes('store') ? true : undefined;
+      });
+  } finally {
+    world.ping = () => Promise.resolve();
+  }
+});

@@ -36,6 +36,8 @@ export interface WorldNode extends Node {
 export class MeshWorld {
   readonly server: ClusterServer;
   readonly stores: Stores;
+  /** What asks the database of every node. */
+  ping = (): Promise<void> => Promise.resolve();
   readonly #dataDir: string;
   readonly #nodes = new Set<WorldNode>();
 
@@ -63,7 +65,8 @@ export class MeshWorld {
       MAILMESH_SERVICES: services,
     });
     const mesh = {
-      ...{ bus, name: 'test', ping: () => Promise.resolve(), restoreMail: () => Promise.resolve() },
+      ...{ bus, name: 'test', ping: () => this.ping(), restoreMail: () => Promise.resolve() },
+      ...{ isHalfRestored: () => Promise.resolve(false), setHalfRestored: () => Promise.resolve() },
       ...{ format: () => 1, trouble: () => nats.trouble, hasTwin: () => Promise.resolve(false) },
       migrate: async () => ({ format: 1, looked: 0, changed: 0, resumed: false }),
     };

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { MongoClient } from 'mongodb';
 import type { NodeStatus } from '../../mixins/contracts.ts';
 import { freePort } from '../support/child-server.ts';
 import { mailmesh } from '../support/cli.ts';
@@ -321,6 +322,15 @@ test('an installation of one machine is taken into the mesh, again without effec
   const other = { ...env, MAILMESH_MONGO_URL: withDatabase(mongo.url, `restored-${randomBytes(4).toString('hex')}`) };
   const restored = await run(['restore', copy], other);
   assert.deepEqual([restored.accounts, restored.messages, restored.damagedCount], [2, 1, 0]);
+  const refused = await mailmesh(await folderOf('taken'), ['restore', copy], { env: other });
+  assert.deepEqual([refused.code, refused.err.includes('the mesh has accounts')], [1, true], refused.err);
+  // As if it had been killed while it made the accounts.
+  const client = await MongoClient.connect(other.MAILMESH_MONGO_URL);
+  await client.db().collection<{ _id: string }>('meta').insertOne({ _id: 'restore' });
+  const resumed = await run(['restore', copy], other);
+  assert.deepEqual([resumed.accounts, resumed.messages, resumed.damagedCount], [2, 1, 0]);
+  assert.equal(await client.db().collection<{ _id: string }>('meta').findOne({ _id: 'restore' }), null);
+  await client.close();
   const verified = await run(['verify'], other);
   assert.equal(verified.problems, 0);
   const back = join(root, 'back');
@@ -329,6 +339,28 @@ test('an installation of one machine is taken into the mesh, again without effec
   await withImap(home, carol, (client) => arrived(client, 'INBOX', messageId));
   await home.stop();
 });
+
+test(
+  'a node that takes mail is all that is up: commands work all the same, and say nothing else',
+  options,
+  async () => {
+    const few = { ...env, MAILMESH_MONGO_URL: withDatabase(mongo.url, `few-${randomBytes(4).toString('hex')}`) };
+    const folder = await folderOf('few');
+    const only = await startServer(folder, { ...few, MAILMESH_SERVICES: 'smtp', MAILMESH_NODE_ID: 'few' });
+    try {
+      const seen = await mailmesh(folder, ['nodes', '--json'], { env: few });
+      assert.deepEqual([seen.code, seen.err], [0, '']);
+      assert.deepEqual(
+        (JSON.parse(seen.out) as NodeStatus[]).map(({ id, services }) => [id, services]),
+        [['few', ['smtp']]],
+      );
+      const added = await mailmesh(folder, ['domain', 'add', 'few.example'], { env: few });
+      assert.deepEqual([added.code, added.err], [0, '']);
+    } finally {
+      await only.stop();
+    }
+  },
+);
 
 test('a second node of one name ends in one line, and the first goes on', options, async () => {
   const { code, err } = await mailmesh(await folderOf('again'), ['start'], {

@@ -102,7 +102,7 @@ test('a run is killed, a node of the version before is refused, and the next run
   }
 });
 
-test('mailmesh migrate: one at a time; nodes tell their format; a database that is newer ends a start in one line', {
+test('mailmesh migrate: nobody is in its way; nodes tell their format; a database that is newer ends a start in one line', {
   skip,
 }, async () => {
   const database = await Database.create(await sharedServer());
@@ -117,15 +117,11 @@ test('mailmesh migrate: one at a time; nodes tell their format; a database that 
   };
   const node = await startNode(loadConfig({ ...env, MAILMESH_DATA_DIR: join(root, 'a') }), { roles: 'all' });
   try {
+    // What a run that was killed has left behind.
     const { locks } = node.context.stores;
     assert.equal(await locks.take('migrate', 'another', 60_000), true);
-    await assert.rejects(node.call('maintenance.migrate', {}), (error: { facts?: { detail?: string } }) => {
-      assert.equal(error.facts?.detail, 'another run of migrate is at it');
-      return true;
-    });
-    await locks.release('migrate', 'another');
-    const done = await node.call('maintenance.migrate', {});
-    assert.deepEqual([done.format, done.changed], [1, 'nothing: this is the newest format']);
+    const two = await Promise.all([node.call('maintenance.migrate', {}), node.call('maintenance.migrate', {})]);
+    for (const done of two) assert.deepEqual([done.format, done.changed], [1, 'nothing: this is the newest format']);
     const [status] = (await node.call('nodes.list', {})).items;
     assert.deepEqual([status!.format, status!.trouble], [1, null]);
 

@@ -142,6 +142,7 @@ test('a server that comes later, goes and comes back', { skip: missing }, async 
       told.map((line) => line.split(' ')[0]),
       ['nats.trouble', 'nats.connected', 'nats.trouble', 'nats.connected'],
     );
+    for (const line of told) assert.match(line, /^nats\.(connected$|trouble NATS at )/);
   } finally {
     await nats.close();
     await server.close();

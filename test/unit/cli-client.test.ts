@@ -160,6 +160,17 @@ test('a source that fails while it is sent is told, and a server that dies while
   );
 });
 
+test('a server that is killed while it works is told of in words', async () => {
+  const handler: Handler = (request, response) => {
+    if (request.url === '/control/ping') return void response.writeHead(404).end();
+    request.socket.destroy();
+  };
+  await withServer(handler, async (dataDir) => {
+    const ran = await run(new FakeNode(), ['migrate'], { env: { MAILMESH_DATA_DIR: dataDir } });
+    assert.deepEqual([ran.code, ran.err], [1, 'mailmesh: the server ended before it answered\n']);
+  });
+});
+
 test('all pages of a mailbox are listed', async () => {
   const node = new FakeNode();
   for (let uid = 1; uid <= 5; uid++) {
@@ -170,6 +181,23 @@ test('all pages of a mailbox are listed', async () => {
   const uids: number[] = [];
   for await (const { uid } of listMessages(client, 'alice-id', 'INBOX')) uids.push(uid);
   assert.deepEqual(uids, [5, 4, 3, 2, 1]);
+});
+
+test('what no node of the mesh does is done by the command itself; on one machine it is told', async () => {
+  const handler: Handler = (request, response) => {
+    if (request.url === '/control/ping') return void response.writeHead(404).end();
+    response.writeHead(421).end(JSON.stringify({ title: 'no node that is up does nodes.list' }));
+  };
+  await withServer(handler, async (dataDir) => {
+    const machine = { MAILMESH_DATA_DIR: dataDir };
+    const mesh = { ...machine, MAILMESH_MONGO_URL: 'mongodb://unused', MAILMESH_NATS_URL: 'nats://unused' };
+    const node = new FakeNode();
+    node.answers = { 'nodes.list': () => ({ items: [], cursor: null }) };
+    const done = await run(node, ['nodes', '--json'], { env: mesh });
+    assert.deepEqual([done.code, done.out, done.err, node.stopped], [0, '[]\n', '', 1]);
+    const told = await run(node, ['nodes'], { env: machine, start: () => assert.fail('started') });
+    assert.deepEqual([told.code, told.err], [1, 'mailmesh: no node that is up does nodes.list\n']);
+  });
 });
 
 test("the control socket's name fits into a socket address, however deep the data folder", () => {

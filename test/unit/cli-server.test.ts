@@ -7,10 +7,11 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { judgeCertificate } from '../../bin/doctor/certificate.ts';
+import { checkCertificate, judgeCertificate } from '../../bin/doctor/certificate.ts';
 import { checkDataFolder } from '../../bin/doctor/data-folder.ts';
 import { isLocalName, publishedState, wantedRecords } from '../../bin/doctor/dns-records.ts';
 import { checkPorts } from '../../bin/doctor/ports.ts';
+import { checkServers } from '../../bin/doctor/servers.ts';
 import { firstLines } from '../../bin/welcome.ts';
 import { loadConfig } from '../../core/config/load.ts';
 import { selfSigned } from '../../mixins/self-signed.ts';
@@ -157,6 +158,35 @@ test('restore refuses what is no backup and leaves nothing behind', async () => 
   });
 });
 
+test('a backup of the other mode, one that was cut off, and what is none are refused by name, and left as they are', async () => {
+  await withFolder(async (folder) => {
+    const machine = { MAILMESH_DATA_DIR: join(folder, 'data') };
+    const mesh = { ...machine, MAILMESH_MONGO_URL: 'mongodb://127.0.0.1:1/x', MAILMESH_NATS_URL: 'nats://127.0.0.1:1' };
+    const refused = async (files: readonly string[], argv: readonly string[], env: Record<string, string>) => {
+      const source = await mkdtemp(join(folder, 'source-'));
+      for (const file of files) await writeFile(join(source, file), '');
+      const { code, err } = await run(new FakeNode(), [...argv, source], { env });
+      assert.equal(code, 1, err);
+      assert.equal(err.trim().split('\n').length, 1, err);
+      assert.deepEqual(await readdir(source), files);
+      return err;
+    };
+    const ofMesh = ['directory.db', 'mail-store.bson'];
+    assert.match(await refused(ofMesh, ['restore'], machine), /is the backup of a mesh: .*export --to/);
+    assert.match(await refused(ofMesh, ['import', '--from'], mesh), /is the backup of a mesh: .*mailmesh restore/);
+    assert.match(await refused(['directory.db'], ['restore'], mesh), /is the backup of one machine: .*import --from/);
+    assert.match(await refused([], ['restore'], mesh), /is no backup of Mailmesh/);
+    assert.match(await refused([], ['import', '--from'], mesh), /is no data folder of Mailmesh/);
+    const cut = ['directory.db', 'unfinished'];
+    for (const [argv, env] of [
+      [['restore'], machine],
+      [['restore'], mesh],
+      [['import', '--from'], mesh],
+    ] as const)
+      assert.match(await refused(cut, argv, env), /a backup that was cut off/);
+  });
+});
+
 test('doctor: a port is free, ours or taken', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -176,6 +206,36 @@ test('doctor: a port is free, ours or taken', async () => {
   await once(server, 'close');
   assert.deepEqual(await states(false), ['ok', 'info']);
   assert.deepEqual(await states(true), ['warn', 'info']);
+});
+
+test('doctor: a node of a mesh is asked for what it runs, and for the servers that it needs', async () => {
+  const mesh = { MAILMESH_MONGO_URL: 'mongodb://127.0.0.1:1/x', MAILMESH_NATS_URL: 'nats://127.0.0.1:1' };
+  const config = loadConfig({
+    ...mesh,
+    MAILMESH_SERVICES: 'pop3',
+    MAILMESH_TLS_CERT: '/none',
+    MAILMESH_TLS_KEY: '/none',
+  });
+  const names = (await checkPorts(config, false)).map(({ check }) => /\((\w+)\)/.exec(check)?.[1]);
+  assert.deepEqual(names, ['pop3', 'pop3s', 'http', undefined]);
+  assert.equal((await checkCertificate(config, 0))[0]!.status, 'fail');
+  const filter = loadConfig({
+    ...mesh,
+    MAILMESH_ROLE: 'filter',
+    MAILMESH_TLS_CERT: '/none',
+    MAILMESH_TLS_KEY: '/none',
+  });
+  assert.equal((await checkCertificate(filter, 0))[0]!.status, 'info');
+  const servers = await checkServers(config);
+  assert.deepEqual(
+    servers.map(({ check, status }) => [check, status]),
+    [
+      ['MongoDB', 'fail'],
+      ['NATS', 'fail'],
+    ],
+  );
+  for (const { detail } of servers) assert.match(detail, /^(MongoDB|NATS) at 127\.0\.0\.1:1\S* cannot be reached/);
+  assert.deepEqual(await checkServers(loadConfig({})), []);
 });
 
 test('doctor: dates, names and key of a certificate', () => {

@@ -130,6 +130,33 @@ test('transfer: an account that is in use is left for the next run', () =>
     assert.deepEqual(await pictureOf(to), await pictureOf(from));
   }));
 
+test('transfer: what a killed run still holds is waited for; what another run is at is opened to nobody', async () => {
+  const root = fs.mkdtempSync(join(tmpdir(), 'mailmesh-transfer-'));
+  let at = later();
+  const [from, to] = [await openStores(join(root, 'a'), now), await openStores(join(root, 'b'), () => at)];
+  try {
+    await fill(from);
+    await to.mail.createAccount({ account: BOB.id, quotaBytes: null, quotaMessages: null, mailboxes: [] });
+    const lease = () => to.mail.lease(BOB.id, 'transfer-other', 30_000);
+    await lease();
+    const busy = await transfer(from, to, { ...options, wait: lease });
+    assert.deepEqual(busy.busy, [BOB.id]);
+    assert.deepEqual(await to.directory.accounts(null, 10), []);
+    const wait = async (ms: number): Promise<void> => {
+      at += ms;
+    };
+    const report = await transfer(from, to, { ...options, wait });
+    assert.deepEqual(report.busy, []);
+    assert.equal(at, later() + 30_001);
+    const [before, after] = [await pictureOf(from), await pictureOf(to)];
+    assert.deepEqual([after.accounts, after.mail], [before.accounts, before.mail]);
+  } finally {
+    await from.close();
+    await to.close();
+    fs.rmSync(root, { recursive: true });
+  }
+});
+
 test('transfer: a message whose bytes are lost is told, and the others arrive', () =>
   withTwo(async (from, to) => {
     const [lost] = await refsOf(from);
