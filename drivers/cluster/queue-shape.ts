@@ -4,7 +4,6 @@
  */
 
 import type { AcceptedMessage } from '../../core/mail/accepted.ts';
-import type { QueueDocument } from './queue-document.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -24,8 +23,10 @@ const isJob = (job: unknown, count: number): boolean =>
   Array.isArray(job.needs) &&
   job.needs.every((need) => Number.isInteger(need) && need >= 0 && need < count);
 
+type Parts = Readonly<Record<'jobs' | 'due' | 'deliveries' | 'keys' | 'at' | 'finished', unknown>>;
+
 /** Of this program's format; its texts may be damaged still. */
-export function hasShape({ jobs, due, deliveries, keys, at, finished }: QueueDocument): boolean {
+export function hasShape({ jobs, due, deliveries, keys, at, finished }: Parts): boolean {
   if (!Array.isArray(jobs) || !jobs.every((job) => isJob(job, jobs.length))) return false;
   if (!isObject(due) || !isTexts(deliveries) || !isTexts(keys)) return false;
   return typeof at === 'number' && typeof finished === 'number';

@@ -149,8 +149,10 @@ export class QueueWork {
 
   /** Among the dead letters, where they can be seen, and no claim finds them any more. */
   async #setAside(documents: readonly QueueDocument[]): Promise<void> {
+    // With a mark that no version has had: of several that find it one tells of it.
+    const aside = { state: 'dead', due: {}, mark: 'aside' } as const;
     for (const { _id, mark } of documents) {
-      const { matched } = await this.#options.documents.updateOne({ _id, mark }, { $set: { state: 'dead', due: {} } });
+      const { matched } = await this.#options.documents.updateOne({ _id, mark }, { $set: aside });
       if (matched > 0) this.#options.report('queue.unreadable', { queueId: _id });
     }
   }

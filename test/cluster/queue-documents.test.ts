@@ -57,8 +57,10 @@ test('documents', { skip: missing }, async (t) => {
   });
   const documents = mongo.collection<{ _id: string } & Record<string, unknown>>('queue');
 
+  const told: string[] = [];
   const newQueue = () =>
     new ClusterQueue({
+      report: (event) => told.push(event),
       ...{ mongo, nats, prefix: `t${randomBytes(5).toString('hex')}`, now: () => NOW },
       archive: () => assert.fail('no backup'),
       storeClock: { open: async () => {}, close: () => {}, now: () => NOW },
@@ -66,6 +68,7 @@ test('documents', { skip: missing }, async (t) => {
   const withQueue = (name: string, run: (queue: ClusterQueue) => Promise<void>) =>
     t.test(name, async () => {
       await documents.deleteMany({});
+      told.length = 0;
       const queue = newQueue();
       await queue.open();
       try {
@@ -153,8 +156,10 @@ test('documents', { skip: missing }, async (t) => {
       try {
         await change(idOf(2), set);
         const ids = async () => (await claim(other, 'attachments')).map(({ queueId }) => queueId);
-        assert.deepEqual(await ids(), [idOf(1), idOf(3)]);
+        const [first] = await Promise.all([ids(), claim(other, 'spam'), claim(other, 'authentication')]);
+        assert.deepEqual(first, [idOf(1), idOf(3)]);
         assert.deepEqual(await ids(), []);
+        assert.ok(told.length <= 1, told.join());
         const [damage] = await other.verify(true);
         assert.match(`${damage?.what} ${damage?.detail}`, new RegExp(`${idOf(2)} .*unreadable`));
         const record = (await other.show(idOf(2)))!;
