@@ -47,6 +47,7 @@ export async function openClusterStores(
       const parts = partsOf(mongo, nats, { now, node, report, peers });
       const { directory, blobs, mail, queue, search, samples, models } = parts;
       const closeParts = await openAll([directory, blobs, mail, queue, search, samples, models]);
+      const database = new DatabaseWatch(mongo, report);
       const failed = (error: unknown): void => report('message.failed', { detail: (error as Error).message });
       return {
         ...parts,
@@ -55,10 +56,10 @@ export async function openClusterStores(
         mesh: {
           bus: new NatsMessageBus({ nats, failed }),
           name: mongo.cluster,
-          ping: () => ping(mongo),
+          ping: () => database.ping(),
           hasTwin: () => queue.hasTwin(),
           format: () => mongo.record.format,
-          trouble: () => queue.trouble,
+          trouble: () => database.trouble ?? queue.trouble,
           migrate: (told) => runMigrations({ mongo, steps: STEPS, told: (progress) => told({ ...progress }) }),
           restoreMail: (folder) => mail.restore(folder),
           isHalfRestored: () => mongo.record.isHalfRestored(),
@@ -112,6 +113,38 @@ function partsOf(mongo: Mongo, nats: Nats, { now, node, report, peers }: OpenOpt
     samples: new ClusterSampleStore({ mongo, archive: (folder) => new EmbeddedSampleStore({ folder }) }),
     models: new ClusterModelStore({ mongo, now }),
   };
+}
+
+/** Whether the database answers; told when it begins not to, with the reason, and when it does again. */
+class DatabaseWatch {
+  readonly #mongo: Mongo;
+  readonly #report: OpenOptions['report'];
+  #trouble: string | null = null;
+
+  constructor(mongo: Mongo, report: OpenOptions['report']) {
+    this.#mongo = mongo;
+    this.#report = report;
+  }
+
+  /** One line for the operator, or null; as `ping` found it last. */
+  get trouble(): string | null {
+    return this.#trouble;
+  }
+
+  async ping(): Promise<void> {
+    try {
+      await ping(this.#mongo);
+    } catch (error) {
+      const detail = this.#mongo.record.trouble ?? this.#mongo.why(error);
+      // What the client says of one outage changes from moment to moment.
+      if (this.#trouble === null) this.#report('mongo.trouble', { detail });
+      this.#trouble = detail;
+      throw error;
+    }
+    if (this.#trouble === null) return;
+    this.#trouble = null;
+    this.#report('mongo.connected', {});
+  }
 }
 
 async function ping(mongo: Mongo): Promise<void> {

@@ -98,6 +98,11 @@ export class Mongo {
     await this.#client.close();
   }
 
+  /** One line for the operator about what an operation threw, without credentials. */
+  why(error: unknown): string {
+    return openError(error, this.#place).message;
+  }
+
   /** Random name of the cluster, the same on every node of this database. */
   get cluster(): string {
     return this.record.name;
