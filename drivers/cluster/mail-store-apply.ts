@@ -21,6 +21,8 @@ import type { BulkOperation, FieldUpdate, Filter, Identified } from './mongo-typ
 
 /** Documents in one request. */
 const BULK = 500;
+/** Rows that change alike, in one: some servers look at everything for each range. */
+const RUN = 2000;
 
 type Guarded = Identified & { readonly modSeq: number };
 
@@ -123,7 +125,7 @@ async function applyRows(tables: MailTables, { key, applied }: Application, effe
     const { modSeq, flags, date, content } = rows[0]!;
     const update = content === 0 ? { $set: { flags, modSeq, date, size: 0, content: 0 } } : { $set: { flags, modSeq } };
     for (const { first, last } of runs(rows)) {
-      if (count + last - first >= BULK) {
+      if (count + last - first >= RUN) {
         await tables.messages.bulk(changes);
         changes = [];
         count = 0;
@@ -143,7 +145,7 @@ function* runs(rows: readonly RowState[]): Generator<{ readonly first: number; r
   const uids = rows.map(({ uid }) => uid).sort((a, b) => a - b);
   for (let start = 0; start < uids.length; ) {
     let end = start + 1;
-    while (end < uids.length && uids[end] === uids[end - 1]! + 1 && end - start < BULK) end++;
+    while (end < uids.length && uids[end] === uids[end - 1]! + 1 && end - start < RUN) end++;
     yield { first: uids[start]!, last: uids[end - 1]! };
     start = end;
   }

@@ -167,10 +167,8 @@ export class MailReader {
   /** Tombstones too. */
   async #named(key: string, mailbox: MailboxId, uids: Uint32Array): Promise<RowState[]> {
     const found: RowState[] = [];
-    for (let at = 0; at < uids.length; at += NAMED) {
-      const _id = messageRefs(key, mailbox, uids.subarray(at, at + NAMED));
+    for (const _id of messageRefs(key, mailbox, uids))
       found.push(...(await this.#tables.messages.find({ filter: { _id }, fields: ROW_FIELDS })));
-    }
     return found;
   }
 

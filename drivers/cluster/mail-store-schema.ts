@@ -276,15 +276,26 @@ export const messageRef = (key: string, mailbox: string, uid: number): string =>
 /** Few are named one by one, and so are those that lie far apart; of the others the range is read. */
 const FEW = 20;
 const SPREAD = 3;
+/** Named in one request. */
+const NAMED = 500;
+/** Read by their range in one request: each looks for its range anew, and some servers look at everything for that. */
+const RANGED = 4000;
+
+const liesClose = (uids: Uint32Array): boolean =>
+  uids.length > FEW && uids[uids.length - 1]! - uids[0]! < uids.length * SPREAD;
+
 /**
- * A condition on the _ids of messages that all of these meet, and perhaps some between them.
- * @param uids ascending, not none
+ * Conditions on the _ids of messages, a request each, that all of these meet, and perhaps some between them.
+ * @param uids ascending
  */
-export function messageRefs(key: string, mailbox: string, uids: Uint32Array) {
+export function* messageRefs(key: string, mailbox: string, uids: Uint32Array) {
   const ref = (uid: number): string => messageRef(key, mailbox, uid);
-  const [first, last] = [uids[0]!, uids[uids.length - 1]!];
-  const isRange = uids.length > FEW && last - first < uids.length * SPREAD;
-  return isRange ? { $gte: ref(first), $lte: ref(last) } : { $in: Array.from(uids, ref) };
+  for (let at = 0; at < uids.length; ) {
+    const far = uids.subarray(at, at + RANGED);
+    const some = liesClose(far) ? far : uids.subarray(at, at + NAMED);
+    yield liesClose(some) ? { $gte: ref(some[0]!), $lte: ref(some[some.length - 1]!) } : { $in: Array.from(some, ref) };
+    at += some.length;
+  }
 }
 export const contentRef = (key: string, number: number): string => `${key}.${base36(number, 11)}`;
 export const deliveryRef = (key: string, dedupe: string): string => `${key}.d${hashed(dedupe)}`;

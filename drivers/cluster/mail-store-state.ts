@@ -15,6 +15,7 @@ import {
   type LogEntry,
   type MailboxState,
   type MailTables,
+  type MessageDoc,
   mailboxOf,
   mailboxRef,
   messageRefs,
@@ -22,9 +23,9 @@ import {
   subscriptionRef,
   under,
 } from './mail-store-schema.ts';
+import type { Filter } from './mongo-types.ts';
 
-/** Documents asked for by name in one request, and read by range in one request. */
-const NAMED = 500;
+/** Of a whole mailbox, in one request. */
 const SCANNED = 4000;
 
 type Counters = Pick<AccountDoc, 'modSeq' | 'usedBytes' | 'usedMessages' | 'uidValidity' | 'lastContent'>;
@@ -133,20 +134,21 @@ export class AccountState {
   async storedRows(mailbox: string, uids: Uint32Array | null, onlyDeleted: boolean): Promise<RowState[]> {
     const state = onlyDeleted ? { content: { $gt: 0 }, flags: '\\Deleted' } : { content: { $gt: 0 } };
     const rows: RowState[] = [];
-    const read = async (_id: { $in: string[] } | { $gt?: string; $gte?: string; $lte?: string; $lt?: string }) => {
-      const found = await this.tables.messages.find({
-        ...{ filter: { _id, ...state }, sort: { _id: 1 } as const, limit: SCANNED, fields: ROW_FIELDS },
-      });
+    const find = async (_id: NonNullable<Filter<MessageDoc>['_id']>, most: { readonly limit?: number } = {}) => {
+      const filter = { _id, ...state };
+      const found = await this.tables.messages.find({ filter, sort: { _id: 1 }, fields: ROW_FIELDS, ...most });
       rows.push(...found);
-      return found.length < SCANNED ? undefined : found.at(-1)!._id;
+      return found;
     };
     if (uids === null) {
       const { $gte, $lt } = under(mailboxRef(this.key, mailbox));
-      for (let last: string | undefined = $gte; last !== undefined; ) last = await read({ $gt: last, $lt });
-      return rows;
+      for (let last = $gte; ; ) {
+        const found = await find({ $gt: last, $lt }, { limit: SCANNED });
+        if (found.length < SCANNED) return rows;
+        last = found.at(-1)!._id;
+      }
     }
-    for (let at = 0; at < uids.length; at += NAMED)
-      await read(messageRefs(this.key, mailbox, uids.subarray(at, at + NAMED)));
+    for (const _id of messageRefs(this.key, mailbox, uids)) await find(_id);
     if (rows.length === uids.length) return rows;
     const wanted = new Set(uids);
     return rows.filter((row) => wanted.has(row.uid));
