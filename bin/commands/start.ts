@@ -4,10 +4,10 @@
  */
 
 import { flushCompileCache } from 'node:module';
-import type { Config } from '../../core/config/load.ts';
+import { type Config, ConfigError } from '../../core/config/load.ts';
 import { ROLE_NAMES } from '../../core/mesh/roles.ts';
 import type { Command, Context } from '../command.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError, UsageError } from '../errors.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { firstLines } from '../welcome.ts';
 
@@ -36,6 +36,17 @@ function explainStart(error: unknown, config: Config): unknown {
   if (code === 'EADDRNOTAVAIL') return new CommandError(`MAILMESH_BIND: "${config.bind}": an address of this machine`);
   if (code === 'DATA_IN_USE') return new CommandError((error as Error).message);
   return error;
+}
+
+/** What the command line said wrongly is told by its own name. */
+function explainFlags(error: unknown, { flags }: Context): unknown {
+  if (!(error instanceof ConfigError)) return error;
+  const wrong = ['role', 'services'].filter((name) => typeof flags[name] === 'string');
+  const told = wrong.reduce(
+    (text, name) => text.replace(`MAILMESH_${name.toUpperCase()}: `, `--${name}: `),
+    error.message,
+  );
+  return told === error.message ? error : new UsageError(told);
 }
 
 /** Resolves with the exit code once the node has stopped. */
@@ -104,7 +115,9 @@ export const command: Command = {
       ],
       async run(context) {
         const begun = context.io.now();
-        const config = await context.config(optionsOf(context));
+        const config = await context.config(optionsOf(context)).catch((error: unknown) => {
+          throw explainFlags(error, context);
+        });
         let node: MeshNode;
         try {
           node = await context.startNode(config, { roles: 'all' });

@@ -1,5 +1,6 @@
 /** `mailmesh import --from` and `mailmesh export --to`: a whole installation of one machine into a mesh, and back. */
 
+import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { folderKind } from '../../mixins/backup-folder.ts';
 import type { TransferReport } from '../../mixins/transfer.ts';
@@ -24,6 +25,12 @@ function human(report: TransferReport, ms: number): string {
   ].join('\n');
 }
 
+/** Files of a data folder that has just been begun do not count. */
+async function hasOthersFiles(folder: string): Promise<boolean> {
+  const files = await readdir(folder).catch(() => []);
+  return files.some((name) => !name.startsWith('lock.db'));
+}
+
 async function run(context: Context, direction: 'in' | 'out', folder: string): Promise<number> {
   const config = await context.config();
   if (config.mongoUrl === null)
@@ -33,6 +40,8 @@ async function run(context: Context, direction: 'in' | 'out', folder: string): P
     throw new CommandError(`${folder} is the backup of a mesh: a mesh without accounts takes it by mailmesh restore`);
   if (kind === 'unfinished') throw new CommandError(`${folder} is a backup that was cut off before it was whole`);
   if (direction === 'in' && kind === 'other') throw new CommandError(`${folder} is no data folder of Mailmesh`);
+  if (direction === 'out' && kind === 'other' && (await hasOthersFiles(folder)))
+    throw new CommandError(`${folder} is not empty, and no data folder of Mailmesh`);
   // Loaded only here: it brings the stores of both kinds.
   const { runTransfer } = await import('../../mixins/transfer-run.ts');
   const stop = new AbortController();

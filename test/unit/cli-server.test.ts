@@ -107,6 +107,19 @@ test('a start that fails says in one line what would be right', async () => {
   }
 });
 
+test('a role or service that is none is asked for wrongly, by the name of its option', async () => {
+  const mesh = { MAILMESH_MONGO_URL: 'mongodb://127.0.0.1:1/x', MAILMESH_NATS_URL: 'nats://127.0.0.1:1' };
+  const role = await run(new FakeNode(), ['start', '--role', 'edgy'], { env: mesh });
+  assert.deepEqual([role.code, role.err.split('\n').length], [2, 2]);
+  assert.match(role.err, /^mailmesh: --role: "edgy": one or several, .* of all, edge,/);
+  assert.match(
+    (await run(new FakeNode(), ['start', '--services', 'smtp,x'], { env: mesh })).err,
+    /--services: "smtp,x"/,
+  );
+  const environment = await run(new FakeNode(), ['start'], { env: { ...mesh, MAILMESH_ROLE: 'edgy' } });
+  assert.deepEqual([environment.code, environment.err.startsWith('mailmesh: MAILMESH_ROLE: "edgy"')], [1, true]);
+});
+
 test('backup asks for an empty folder and gives the mesh its whole path', async () => {
   await withFolder(async (folder) => {
     const node = new FakeNode();
@@ -177,6 +190,7 @@ test('a backup of the other mode, one that was cut off, and what is none are ref
     assert.match(await refused(['directory.db'], ['restore'], mesh), /is the backup of one machine: .*import --from/);
     assert.match(await refused([], ['restore'], mesh), /is no backup of Mailmesh/);
     assert.match(await refused([], ['import', '--from'], mesh), /is no data folder of Mailmesh/);
+    assert.match(await refused(['letter.txt'], ['export', '--to'], mesh), /is not empty, and no data folder/);
     const cut = ['directory.db', 'unfinished'];
     for (const [argv, env] of [
       [['restore'], machine],
