@@ -1,6 +1,6 @@
 /**
- * What the mail store asks of large collections about one account can be answered by one shard, and upkeep does not look
- * through a mailbox again and again.
+ * What the mail store asks of large collections about one account can be answered by one shard, in few requests, and upkeep
+ * does not look through a mailbox again and again.
  */
 
 import assert from 'node:assert/strict';
@@ -133,4 +133,21 @@ test('a mailbox that has buried many is looked through once in a while, however 
     .collection<{ _id: string; content: number }>('messages')
     .find({ filter: { content: 0 } });
   assert.equal(tombstones.length, 2);
+});
+
+test('messages that lie close together are read and changed together, however many are named', async () => {
+  const { mongo, asked } = recorded();
+  const { store, account } = await opened(mongo, { now: START }, 100_000);
+  const MANY = 9_000;
+  for (let made = 0; made < MANY; made += 1_000) await account.fill(1_000);
+  const named = Uint32Array.from({ length: MANY }, (_, i) => i + 1);
+  const requests = async (uids: Uint32Array): Promise<number> => {
+    const before = asked.length;
+    await account.do({ t: 'store', mailbox: INBOX, uids, mode: 'add', flags: ['\\Seen'] });
+    assert.equal((await store.rows(account.id, INBOX, uids)).length, uids.length);
+    return asked.slice(before).filter(({ collection }) => collection === 'messages').length;
+  };
+  assert.ok((await requests(named)) <= 6);
+  // Far apart they are named, so many at a time.
+  assert.ok((await requests(named.filter((uid) => uid % 4 === 0))) <= 10);
 });
