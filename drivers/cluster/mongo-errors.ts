@@ -29,12 +29,17 @@ export class DatabaseUnusable extends Error {
 export const isDuplicateKey = (error: unknown): boolean =>
   error instanceof MongoServerError && error.code === DUPLICATE_KEY;
 
+/** What a socket itself says, which the client does not always put into an error of its own. */
+const SOCKET_CODES = new Set(['EPIPE', 'ERR_SOCKET_CLOSED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END']);
+const isOfSocket = (error: Error): boolean =>
+  'syscall' in error || SOCKET_CODES.has((error as NodeJS.ErrnoException).code ?? '');
+
 /** A connection broke while it was in use. The client tries again once where the server can tell a second try, or not at all. */
 export function isBrokenConnection(thrown: unknown): boolean {
   const response = thrown instanceof MongoBulkWriteError ? thrown.errorResponse : undefined;
   const error = response instanceof Error ? response : thrown;
   if (error instanceof MongoNetworkError) return !(error instanceof MongoNetworkTimeoutError);
-  return error instanceof Error && 'syscall' in error;
+  return error instanceof Error && isOfSocket(error);
 }
 
 /** A MailError for anything that an operation of the client threw. */
@@ -44,7 +49,7 @@ export function storeError(thrown: unknown): MailError {
   if (thrown instanceof MongoInvalidArgumentError || thrown.name.startsWith('BSON'))
     return new Fault(thrown.message, {}, thrown);
   const detail = `MongoDB: ${thrown.message}`;
-  if ('syscall' in thrown) return new TemporaryError('storeUnavailable', { detail }, thrown);
+  if (isOfSocket(thrown)) return new TemporaryError('storeUnavailable', { detail }, thrown);
   if (!(thrown instanceof MongoError)) return new Fault(thrown.message, {}, thrown);
   const full = thrown.code === OUT_OF_DISK_SPACE;
   return new TemporaryError(full ? 'diskFull' : 'storeUnavailable', { detail }, thrown);

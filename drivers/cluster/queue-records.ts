@@ -92,7 +92,7 @@ export class QueueRecords {
 
   /** @param now by the server's clock */
   async depth(now: number): Promise<readonly QueueDepth[]> {
-    const groups = await this.#documents.group<{ _id: string; count: number; oldest: number }>({
+    const groups = await this.#documents.group<{ _id: unknown; count: number; oldest: number }>({
       filter: { state: { $in: [...OPEN] } },
       by: '$shape',
       sums: { count: 1 },
@@ -100,7 +100,7 @@ export class QueueRecords {
     });
     const depths = new Map<string, { -readonly [K in keyof QueueDepth]: QueueDepth[K] }>();
     for (const { _id: shape, count, oldest } of groups)
-      for (const part of shape.split(' ')) {
+      for (const part of partsOf(shape)) {
         const [stage, state] = part.split('=') as [Stage, JobState];
         if (state === 'done') continue;
         let depth = depths.get(stage);
@@ -199,6 +199,9 @@ export class QueueRecords {
     return found;
   }
 }
+
+/** Of a record that is damaged nothing is known. */
+const partsOf = (shape: unknown): readonly string[] => (typeof shape === 'string' ? shape.split(' ') : []);
 
 /** What lies at a stage: neither waiting for other stages nor done with it. */
 const isAt = (document: QueueDocument, stage: Stage): boolean =>

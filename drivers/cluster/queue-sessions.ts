@@ -87,12 +87,17 @@ export class Sessions {
     }, RENEW_MS).unref();
   }
 
-  /** What this process still holds is free. */
+  /** What this process still holds is free, as soon as the database is there. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#running;
     if (this.#until === 0) return;
-    await this.#bury({ _id: this.#name, stages: this.#stages, until: this.#until });
+    try {
+      await this.#bury({ _id: this.#name, stages: this.#stages, until: this.#until });
+    } catch (error) {
+      // While the database is away: others bury it when its time is over.
+      if (!(error instanceof TemporaryError)) throw error;
+    }
   }
 
   /** To be called before a first claim of the stage. */
