@@ -41,8 +41,12 @@ export class Database {
   }
 
   async dispose(): Promise<void> {
-    await this.#open[0]?.db.dropDatabase();
-    for (const mongo of this.#open) await mongo.close();
+    try {
+      await this.#open[0]?.db.dropDatabase();
+    } finally {
+      // What stays open keeps the whole run waiting.
+      for (const mongo of this.#open) await mongo.close();
+    }
   }
 }
 
