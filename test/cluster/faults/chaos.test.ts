@@ -84,6 +84,7 @@ test('faults at random, several at once', { skip: await serversMissing(), timeou
     run.fault(t, {
       name: `chaos for ${OUTAGE_MS / 1_000} s`,
       excused: ['refused', 'ended', 'closed', 'cut', 'silent'],
+      several: true,
       async inflict() {
         const beganAt = performance.now();
         await Promise.all(
