@@ -73,7 +73,7 @@ async function pointer(): Promise<Pick<Wire, 'pointerBytes' | 'stream'>> {
     ...{ nats, prefix: `mailmesh-${CLUSTER}`, instance: '0123456789ab' },
     report: (_, facts) => unexpected(new Error(facts.detail as string)),
     receive: () => undefined,
-    room: async () => 0,
+    room: async () => undefined,
     ready: () => undefined,
   });
   await pointers.open();

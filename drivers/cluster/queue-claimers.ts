@@ -139,11 +139,10 @@ export class Claimers {
     return some;
   }
 
-  /** Resolves when no more than a half of `most` tickets wait, with how many more may come. */
-  async room(stage: string, most: number): Promise<number> {
+  /** Resolves when fewer than `most` tickets wait. */
+  async room(stage: string, most: number): Promise<void> {
     const { tickets, taken } = this.#stages.get(stage)!;
-    while (tickets.length > most / 2) await new Promise<void>((resolve) => void taken.push(resolve));
-    return most - tickets.length;
+    while (tickets.length >= most) await new Promise<void>((resolve) => void taken.push(resolve));
   }
 
   mayHaveMore(stage: string): void {

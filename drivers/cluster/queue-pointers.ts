@@ -28,9 +28,8 @@ const AGE_MS_MAX = 3_600_000;
 /** A node that took a pointer and did nothing with it is slow or gone. */
 const ACK_MS = 30_000;
 const DELIVERIES_MAX = 5;
-/** Of one node, for one stage: fetched and not taken by a claimer. The others are left to the other nodes. */
+/** Of one node, for one stage: fetched ahead, and as many not taken by a claimer. The others are left to the other nodes. */
 const AHEAD = 16;
-const FETCH_MS = 30_000;
 const PUBLISH_MS = 5_000;
 const AGAIN_MS = 2_000;
 /** Lines about dropped messages, at most one in this time. */
@@ -44,28 +43,16 @@ interface PointersOptions {
   readonly report: (event: string, facts: Facts) => void;
   /** @param own this process has sent it */
   readonly receive: (stage: string, ticket: Ticket, own: boolean) => void;
-  /** Resolves when no more than a half of `most` pointers wait for a claimer here, with how many more may come. */
-  readonly room: (stage: string, most: number) => Promise<number>;
+  /** Resolves when fewer than `most` pointers wait for a claimer here. */
+  readonly room: (stage: string, most: number) => Promise<void>;
   /** Pointers reach this process again; what others made ready before was not pointed to here. */
   readonly ready: () => void;
-}
-
-/** What a process takes of one stage, from one connection to NATS. */
-class Following {
-  stopped = false;
-  messages: ConsumerMessages | undefined;
-
-  stop(): void {
-    this.stopped = true;
-    this.messages?.close().catch(() => {});
-  }
 }
 
 export class Pointers {
   readonly #options: PointersOptions;
   readonly #stream: string;
-  /** null while NATS is away. */
-  readonly #followed = new Map<string, Following | null>();
+  readonly #followed = new Map<string, ConsumerMessages | null>();
   #ready = false;
   #trouble: string | null = null;
   #ensuring: Promise<void> | undefined;
@@ -181,7 +168,7 @@ export class Pointers {
       if (!this.#ready) this.#options.ready();
       this.#ready = true;
       this.#trouble = null;
-      for (const [stage, following] of this.#followed) if (following === null) void this.#follow(stage);
+      for (const [stage, messages] of this.#followed) if (messages === null) void this.#follow(stage);
     } catch (error) {
       this.#failed(error);
     }
@@ -211,8 +198,6 @@ export class Pointers {
     const { nats } = this.#options;
     const { manager, connection } = nats;
     if (manager === undefined || connection === undefined) return;
-    const following = new Following();
-    this.#followed.set(stage, following);
     try {
       await manager.consumers
         .add(this.#stream, {
@@ -230,26 +215,27 @@ export class Pointers {
           });
         });
       const consumer = await connection.jetstream().consumers.get(this.#stream, stage);
-      while (!following.stopped) {
-        // A consumer that is never asked for more than there is room for: one who claims no more keeps nothing from others.
-        const room = await this.#options.room(stage, AHEAD);
-        if (following.stopped) return;
-        following.messages = await consumer.fetch({ max_messages: room, expires: FETCH_MS });
-        if (following.stopped) return following.stop();
-        for await (const message of following.messages) this.#receive(stage, message);
+      const messages = await consumer.consume({ max_messages: AHEAD, abort_on_missing_resource: true });
+      if (this.#closed || this.#followed.get(stage) !== null) return void messages.close();
+      this.#followed.set(stage, messages);
+      for await (const message of messages) {
+        this.#receive(stage, message);
+        // Nothing more is asked for meanwhile: one who claims no more keeps nothing from others.
+        await this.#options.room(stage, AHEAD);
       }
+      // Ended without being told to: the stream or the consumer is gone.
+      if (this.#followed.get(stage) === messages) throw new Error(`the consumer of ${stage} has ended`);
     } catch (error) {
-      // Of a connection that was given up it says nothing.
-      if (this.#closed || this.#followed.get(stage) !== following) return;
+      if (this.#closed) return;
       this.#stopFollowing(stage);
       this.#failed(error);
     }
   }
 
   #stopFollowing(stage: string): void {
-    const following = this.#followed.get(stage);
+    const messages = this.#followed.get(stage);
     this.#followed.set(stage, null);
-    following?.stop();
+    messages?.close().catch(() => {});
   }
 
   #receive(stage: string, message: JsMsg): void {
