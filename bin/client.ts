@@ -78,7 +78,8 @@ async function answerOf(sent: ClientRequest): Promise<IncomingMessage> {
 class NobodyDoes extends CommandError {}
 
 /**
- * Speaks to a running server. What no node of its mesh does is done in this process, as if none ran here. There is no time limit: a backup takes as long as it takes, and a dead server closes.
+ * Speaks to a running server. What no node of its mesh does is done in this process, as if none ran here. There is no time
+ * limit: a backup takes as long as it takes, and a dead server closes.
  */
 export class ControlClient implements MeshClient {
   readonly running = true;
