@@ -74,7 +74,7 @@ async function pointer(): Promise<Pick<Wire, 'pointerBytes' | 'stream'>> {
     report: (_, facts) => unexpected(new Error(facts.detail as string)),
     receive: () => undefined,
     room: async () => undefined,
-    ready: () => undefined,
+    changed: () => undefined,
   });
   await pointers.open();
   pointers.publish('authentication', queueId(0, new Uint8Array(7)));

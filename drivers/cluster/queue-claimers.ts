@@ -30,9 +30,9 @@ export interface Sweep {
 const SEEN_MS = 8_000;
 /** More than a claimer takes at once is left to all nodes. */
 const HANDED_MAX = 32;
-/** How often the store is asked by a claimer without work: pointers tell of new jobs, so this is for what was lost. */
-const ASK_MS = 4_000;
-/** And by one that is kept busy by pointers, for jobs that fall due. */
+/** How often the store is asked for all stages at once: pointers tell of new jobs, so this is for what was lost. */
+const LOOK_MS = 4_000;
+/** And by a claimer that is kept busy by pointers, for jobs that fall due. */
 const ASK_BUSY_MS = 1_000;
 /** Without NATS the store is the only way. */
 const ASK_ALONE_MS = 200;
@@ -41,6 +41,8 @@ class Claimer {
   leaseMs: number;
   seenAt: number;
   askedAt = Number.NEGATIVE_INFINITY;
+  /** It was given jobs since, without the store. */
+  busy = false;
   /** The store may hold ready jobs of this stage that nobody will point to here. */
   more = true;
   /** There was more than one look finds: the next one is for a share. */
@@ -68,14 +70,15 @@ export class Claimers {
   readonly #stages = new Map<string, Claimer>();
   readonly #newToken: () => string;
   readonly #sweep: Sweep;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(newToken: () => string, sweep: Sweep) {
     this.#newToken = newToken;
     this.#sweep = sweep;
   }
 
-  get stages(): Iterable<string> {
-    return this.#stages.keys();
+  get stages(): readonly string[] {
+    return [...this.#stages.keys()];
   }
 
   has(stage: string): boolean {
@@ -125,7 +128,10 @@ export class Claimers {
   }
 
   takeHanded(stage: string, max: number): readonly HandedJob[] {
-    return this.#stages.get(stage)!.handed.splice(0, max);
+    const claimer = this.#stages.get(stage)!;
+    const some = claimer.handed.splice(0, max);
+    if (some.length > 0) claimer.busy = true;
+    return some;
   }
 
   addTicket(stage: string, ticket: Ticket): void {
@@ -133,9 +139,11 @@ export class Claimers {
   }
 
   takeTickets(stage: string, max: number): readonly Ticket[] {
-    const { tickets, taken } = this.#stages.get(stage)!;
-    const some = tickets.splice(0, max);
-    if (some.length > 0) for (const tell of taken.splice(0)) tell();
+    const claimer = this.#stages.get(stage)!;
+    const some = claimer.tickets.splice(0, max);
+    if (some.length === 0) return some;
+    claimer.busy = true;
+    for (const tell of claimer.taken.splice(0)) tell();
     return some;
   }
 
@@ -182,15 +190,25 @@ export class Claimers {
 
   /** Whether a claim asks the store before it takes pointers, so that jobs fall due however many new ones come. */
   mustAskFirst(stage: string, now: number): boolean {
-    const { askedAt, dueAt } = this.#stages.get(stage)!;
-    return dueAt <= now || Math.abs(now - askedAt) >= ASK_BUSY_MS * this.#sweep.slowdown(stage);
+    const { busy, dueAt } = this.#stages.get(stage)!;
+    return dueAt <= now || (busy && this.#isLongAgo(stage, now, ASK_BUSY_MS));
   }
 
   /** Whether a claim that is not filled asks the store. */
   mustAsk(stage: string, now: number, pointed: boolean): boolean {
-    const { askedAt, dueAt, more } = this.#stages.get(stage)!;
-    const pauseMs = (pointed ? ASK_MS : ASK_ALONE_MS) * this.#sweep.slowdown(stage);
-    return more || dueAt <= now || Math.abs(now - askedAt) >= pauseMs;
+    const { dueAt, more } = this.#stages.get(stage)!;
+    return more || dueAt <= now || (!pointed && this.#isLongAgo(stage, now, ASK_ALONE_MS));
+  }
+
+  /** Whether a claim of the stage that knows of nothing has the store asked for all stages. One that may does it. */
+  mustLook(stage: string, now: number): boolean {
+    if (Math.abs(now - this.#lookedAt) < LOOK_MS * this.#sweep.slowdown(stage)) return false;
+    this.#lookedAt = now;
+    return true;
+  }
+
+  #isLongAgo(stage: string, now: number, ms: number): boolean {
+    return Math.abs(now - this.#stages.get(stage)!.askedAt) >= ms * this.#sweep.slowdown(stage);
   }
 
   /** Runs `ask` after those before it, which may have left it nothing to do. */
@@ -198,6 +216,7 @@ export class Claimers {
     const claimer = this.#stages.get(stage)!;
     const result = claimer.asking.then(() => {
       claimer.more = false;
+      claimer.busy = false;
       claimer.askedAt = now;
       if (claimer.dueAt <= now) claimer.dueAt = Number.POSITIVE_INFINITY;
       return ask();

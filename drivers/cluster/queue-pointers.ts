@@ -45,8 +45,8 @@ interface PointersOptions {
   readonly receive: (stage: string, ticket: Ticket, own: boolean) => void;
   /** Resolves when fewer than `most` pointers wait for a claimer here. */
   readonly room: (stage: string, most: number) => Promise<void>;
-  /** Pointers reach this process again; what others made ready before was not pointed to here. */
-  readonly ready: () => void;
+  /** Pointers reach this process, which they did not before, or no longer. What others made ready meanwhile was not told. */
+  readonly changed: (ready: boolean) => void;
 }
 
 export class Pointers {
@@ -70,7 +70,7 @@ export class Pointers {
   /** Resolves when the stream is there, or it is known that it cannot be had now. */
   async open(): Promise<void> {
     this.#unsubscribe = this.#options.nats.onChange((connected) => {
-      this.#ready = false;
+      this.#setReady(false);
       // What was fetched before is fetched again by whoever is there.
       for (const stage of this.#followed.keys()) this.#stopFollowing(stage);
       if (connected) void this.#ensure();
@@ -165,8 +165,7 @@ export class Pointers {
           });
           if (!config.subjects.includes(this.#subject('*'))) throw error;
         });
-      if (!this.#ready) this.#options.ready();
-      this.#ready = true;
+      this.#setReady(true);
       this.#trouble = null;
       for (const [stage, messages] of this.#followed) if (messages === null) void this.#follow(stage);
     } catch (error) {
@@ -178,12 +177,18 @@ export class Pointers {
     if (this.#closed) return;
     const { nats, report } = this.#options;
     const line = natsTrouble(error, nats.place) ?? `NATS at ${nats.place}: ${(error as Error).message}`;
-    this.#ready = false;
+    this.#setReady(false);
     if (nats.connected && line !== this.#trouble) {
       this.#trouble = line;
       report('queue.pointers', { detail: line });
     }
     this.#againLater();
+  }
+
+  #setReady(is: boolean): void {
+    if (this.#closed || this.#ready === is) return;
+    this.#ready = is;
+    this.#options.changed(is);
   }
 
   #againLater(): void {

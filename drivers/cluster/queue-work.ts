@@ -33,6 +33,8 @@ interface WorkOptions {
   readonly now: () => number;
   /** Pointers tell of jobs that other nodes have made ready. */
   readonly isPointed: () => boolean;
+  /** Called when a job of any stage was found that nobody has told of. */
+  readonly overdue: () => void;
   readonly report: (event: string, facts: Facts) => void;
 }
 
@@ -71,7 +73,7 @@ export class QueueWork {
       if (jobs.length < max && claimers.mustAskFirst(stage, now))
         jobs.push(...(await this.#ask(stage, Math.ceil((max - jobs.length) / 4), now, lease)));
       jobs.push(...(await this.#claimPointed(stage, max - jobs.length, now, lease)));
-      if (jobs.length < max && claimers.mustAsk(stage, now, isPointed()))
+      if (jobs.length < max && (claimers.mustAsk(stage, now, isPointed()) || (await this.#finds(stage, now))))
         jobs.push(...(await this.#ask(stage, max - jobs.length, now, lease)));
     } catch (error) {
       claimers.mayHaveMore(stage);
@@ -108,6 +110,19 @@ export class QueueWork {
       }
     });
     return givenOf(await Promise.allSettled(jobs));
+  }
+
+  /**
+   * Whether the store has a job that is due and that nobody has told of. One request asks for all stages that run here, in
+   * place of one for each: that is most of what a node at rest costs. Where it finds any, all of them ask.
+   */
+  async #finds(stage: Stage, now: number): Promise<boolean> {
+    const { claimers, documents, overdue } = this.#options;
+    if (!claimers.mustLook(stage, now)) return false;
+    const $or = claimers.stages.map((one) => ({ [duePath(one)]: { $lte: now } }));
+    if ((await documents.findOne({ $or, format: FORMAT }, { fields: [] })) === undefined) return false;
+    overdue();
+    return true;
   }
 
   /** Looks in the store for what is due, oldest first. */

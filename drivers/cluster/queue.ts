@@ -104,7 +104,7 @@ export class ClusterQueue implements Queue {
     this.#pointers = new Pointers({
       ...{ nats, prefix, instance: this.#instance, report, receive },
       room: (stage, most) => this.#claimers.room(stage, most),
-      ready: () => this.#lookEverywhere(),
+      changed: (ready) => this.#pointed(ready),
     });
     this.#mesh = new MeshClaim({
       ...{ locks: new ClusterLockStore({ mongo }), name: `mesh ${prefix}`, place: nats.place, report },
@@ -118,6 +118,7 @@ export class ClusterQueue implements Queue {
       claimers: this.#claimers,
       now: () => this.#clock.now(),
       isPointed: () => this.#pointers.isReady,
+      overdue: () => this.#lookEverywhere(),
       report,
     });
   }
@@ -130,6 +131,7 @@ export class ClusterQueue implements Queue {
       this.#refused.open(),
     ]);
     await this.#sessions.open();
+    this.#lookAlone();
     try {
       // Behind the session, which a migration looks at once it has said what it wants: one of the two sees the other.
       await this.#options.mongo.record.check();
@@ -139,13 +141,12 @@ export class ClusterQueue implements Queue {
       await this.close();
       throw error;
     }
-    this.#lookAlone();
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#aloneTimer);
     await this.#mesh.close();
     await this.#pointers.close();
+    clearTimeout(this.#aloneTimer);
     await this.#sessions.close();
     this.#clock.close();
   }
@@ -376,7 +377,7 @@ export class ClusterQueue implements Queue {
     for (const [stage, id] of told) this.#tell(stage as Stage, id);
   }
 
-  /** Nobody has told of what other nodes made ready while NATS was away. */
+  /** Something may be ready that nobody has told of. */
   #lookEverywhere(): void {
     for (const stage of this.#claimers.stages) this.#claimers.mayHaveMore(stage);
     this.#wake();
@@ -386,15 +387,19 @@ export class ClusterQueue implements Queue {
     for (const stage of this.#claimers.stages) this.#hint(stage as Stage);
   }
 
+  #pointed(ready: boolean): void {
+    clearTimeout(this.#aloneTimer);
+    this.#aloneMs = ALONE_MS;
+    if (ready) this.#lookEverywhere();
+    else this.#lookAlone();
+  }
+
   /** While NATS is away nobody tells of other nodes' jobs: claimers are woken now and then. */
   #lookAlone(): void {
     this.#aloneTimer = setTimeout(
       () => {
-        if (this.#pointers.isReady) this.#aloneMs = ALONE_MS;
-        else {
-          this.#aloneMs = Math.min(ALONE_MS_MAX, this.#aloneMs * 1.5);
-          this.#wake();
-        }
+        this.#aloneMs = Math.min(ALONE_MS_MAX, this.#aloneMs * 1.5);
+        this.#wake();
         this.#lookAlone();
       },
       this.#aloneMs * (0.75 + 0.5 * Math.random()),

@@ -61,4 +61,29 @@ test('lost pointers', { skip: missing }, async (t) => {
     assert.equal(new Set(claimed.flat().map(({ queueId }) => queueId)).size, MESSAGES);
     for (const queue of queues) await queue.close();
   });
+
+  await t.test('a stage at rest is told of one by whichever stage looks first', async () => {
+    await mongo.db.collection('queue').deleteMany({});
+    const queue = await open('a');
+    const at = (stage: Job['stage']): Promise<Job[]> =>
+      queue.claim(stage, { max: CLAIM, leaseMs: 600_000, now: clock.now });
+    const STAGES = ['attachments', 'spam', 'delivery'] as const;
+    for (const stage of STAGES) assert.deepEqual(await at(stage), []);
+    const stored = message(MESSAGES + 1);
+    const source = await open('source');
+    await source.accept(stored, plan(['spam']));
+    await source.close();
+    await nats.manager!.streams.delete(`${prefix}-jobs`);
+    clock.now += 4_000;
+    const told = new Promise<void>((resolve) => {
+      queue.onReady((stage) => stage === 'spam' && resolve());
+    });
+    assert.deepEqual(await at('delivery'), []);
+    await told;
+    assert.deepEqual(
+      (await at('spam')).map(({ queueId }) => queueId),
+      [stored.queueId],
+    );
+    await queue.close();
+  });
 });

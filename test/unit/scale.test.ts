@@ -148,7 +148,7 @@ test('what is stated of files that export nothing stands there', () => {
     ['mixins/maintenance.ts', 'SHARED_ROUND_MS = 30_000;'],
     ['services/maintenance.service.ts', 'COLLECT_MS = 60_000;'],
     ['drivers/cluster/blob-collect.ts', `BATCH = ${FIXED.upkeepBatch};`],
-    ['drivers/cluster/queue-claimers.ts', `ASK_MS = ${FIXED.lookSeconds}_000;`],
+    ['drivers/cluster/queue-claimers.ts', `LOOK_MS = ${FIXED.lookSeconds}_000;`],
     ['drivers/cluster/mail-store-carry.ts', `ENTRIES = ${2 * MONGO.logEntries};`],
     ['k8s/base/edge.yaml', `limits: { memory: ${FIXED.edgeMemoryMiB}Mi }`],
   ] as const;
