@@ -63,7 +63,7 @@ export function limits(units: Units): readonly Limit[] {
   const fullest = Math.max(...Object.values(shardLoad(units)));
   return [
     {
-      what: 'memory of an edge in k8s/base',
+      what: 'memory of an access node in k8s/base',
       unit: 'MiB, with sessions that have selected an INBOX of the mean size',
       asked: (accounts) =>
         edgeBytes((accounts * LOAD.sessionsPerAccount) / nodes(accounts, units).edge, units) / 2 ** 20,
@@ -125,7 +125,7 @@ export function limits(units: Units): readonly Limit[] {
     ...(['edge', 'filter', 'mailbox'] as const).map((role) => {
       const has = { edge: FIXED.autoscaledEdges, filter: FIXED.autoscaledFilters, mailbox: FIXED.autoscaledMailboxes };
       return {
-        what: `maxReplicas of ${role} in k8s/overlays/large`,
+        what: `maxReplicas of ${role === 'edge' ? 'access' : role} in k8s/overlays/large`,
         unit: 'nodes',
         asked: (accounts: number) => nodes(accounts, units)[role],
         has: has[role],

@@ -347,7 +347,7 @@ function checkTable(units: Units): string {
         'a lease lasts so long after it was asked for',
       ],
       [
-        `looks for overdue jobs of one stage, ${simulatedNodes} nodes`,
+        `looks for overdue jobs, ${simulatedNodes} nodes`,
         `${simulatedNodes} / (${FIXED.lookSeconds} s × ${slowdown}) = ${show(simulatedNodes / (FIXED.lookSeconds * slowdown))}/s`,
         `${SIMULATED.looksPerSecond}/s simulated`,
         'many nodes look less often each',

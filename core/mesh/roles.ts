@@ -53,9 +53,15 @@ const TLS_SERVICES: ReadonlySet<ServiceName> = new Set(['lmtp', 'submission', 's
 /** Services that fail while nobody in the mesh writes mailboxes. Taking mail in does not: the queue holds it. */
 const MAILBOX_USERS: ReadonlySet<ServiceName> = new Set(['pop3', 'imap', 'gateway']);
 
+const INTAKE = ['lmtp', 'submission', 'smtp'] as const satisfies readonly ServiceName[];
+const ACCESS = ['pop3', 'imap'] as const satisfies readonly ServiceName[];
+
+/** An edge may be parted: who only takes mail in does so while NATS is away, and who serves mailboxes then can't. */
 export const ROLES = {
   all: SERVICES,
-  edge: ['lmtp', 'submission', 'smtp', 'pop3', 'imap'],
+  edge: [...INTAKE, ...ACCESS],
+  intake: INTAKE,
+  access: ACCESS,
   filter: ['authentication', 'attachments', 'spam', 'placement', 'delivery'],
   mailbox: ['mailbox', 'maintenance', 'search'],
   trainer: ['model', 'trainer', 'feedback'],

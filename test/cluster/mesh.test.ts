@@ -278,6 +278,31 @@ test(
   },
 );
 
+test(
+  'while NATS is away those who only take mail in are ready and take it, and those who serve readers are not',
+  options,
+  async () => {
+    if (!nats.own) return;
+    const [intake, access] = await Promise.all([start('intake', 'intake'), start('access', 'access')]);
+    const isReady = (server: Server, code: number) =>
+      eventually(`${code} of /readyz`, async () => ((await status(server)) === code ? true : undefined));
+    await Promise.all([isReady(intake, 200), isReady(access, 200)]);
+    await nats.stop();
+    await isReady(access, 503);
+    assert.equal(await status(intake), 200);
+    const messageId = '<without-nats@client.example>';
+    const mail = { from: 'bob@client.example', to: login.address, messageId, text: 'x' };
+    await sender(intake, 'smtp').sendMail(mail);
+    assert.equal(await status(intake), 200);
+    await nats.start();
+    await isReady(access, 200);
+    await withImap(access, login, (client) => arrived(client, 'INBOX', messageId));
+    await Promise.all([end('intake', 'stop'), end('access', 'stop')]);
+    // Ready again before others ask for what goes by NATS.
+    for (const server of running.values()) await isReady(server, 200);
+  },
+);
+
 test('work that is done elsewhere is asked for anywhere: training, the search index, upkeep', options, async () => {
   const trained = await command('edge-1', ['model', 'retrain', '--json']);
   assert.equal(trained.code, 0, trained.err);

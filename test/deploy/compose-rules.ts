@@ -4,9 +4,8 @@
  */
 
 import type { Config } from '../../core/config/load.ts';
-import { ROLE_NAMES } from '../../core/mesh/roles.ts';
 import { type Compose, readCompose, type Service, storeProblems } from './compose-stores.ts';
-import { configOf, isPath, portsOf, unknownNames } from './known-names.ts';
+import { configOf, isPath, portsOf, servicesMissing, unknownNames } from './known-names.ts';
 
 type Tell = (problem: string) => unknown;
 
@@ -41,8 +40,7 @@ export function composeProblems(text: string, image: Readonly<Record<string, str
       checkNode(service, config, tell);
     }
   }
-  for (const role of ROLE_NAMES)
-    if (role !== 'all' && !roles.includes(role)) problems.push(`compose.yaml: no node has the role ${role}`);
+  for (const service of servicesMissing(roles)) problems.push(`compose.yaml: no node runs ${service}`);
   return [...problems, ...storeProblems(services, networks)];
 }
 

@@ -4,6 +4,7 @@ import type { ServiceBroker } from 'moleculer';
 import { type Config, loadConfig } from '../../core/config/load.ts';
 import { OPTIONS } from '../../core/config/schema.ts';
 import { STAGES } from '../../core/filter/verdict.ts';
+import { ROLES, SERVICES } from '../../core/mesh/roles.ts';
 import { createMetrics } from '../../mixins/metrics.ts';
 import { NO_JOBS, operationRoutes } from '../../mixins/rest/operations.ts';
 
@@ -23,6 +24,13 @@ const PATHS: ReadonlySet<string> = new Set(
   Object.keys(operationRoutes(undefined as unknown as ServiceBroker)).map((route) => route.replace(/^GET /, '')),
 );
 export const isPath = (path: string): boolean => PATHS.has(path);
+
+/** Services that none of the roles runs; names that are no role's count for nothing. */
+export function servicesMissing(roles: readonly string[]): readonly string[] {
+  const known: Readonly<Record<string, readonly string[]>> = ROLES;
+  const run = new Set(roles.flatMap((role) => known[role] ?? []));
+  return SERVICES.filter((service) => !run.has(service));
+}
 
 /** Labels of a metric; undefined when no metric has the name. */
 export function metricLabels(name: string): readonly string[] | undefined {

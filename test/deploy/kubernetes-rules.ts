@@ -4,8 +4,15 @@
  */
 
 import type { Config } from '../../core/config/load.ts';
-import { ROLE_NAMES } from '../../core/mesh/roles.ts';
-import { configOf, isOption, isPath, portsOf, SECRET_ENVIRONMENT, unknownNames } from './known-names.ts';
+import {
+  configOf,
+  isOption,
+  isPath,
+  portsOf,
+  SECRET_ENVIRONMENT,
+  servicesMissing,
+  unknownNames,
+} from './known-names.ts';
 import { type Container, containersOf, type Manifest, templateOf } from './kustomize.ts';
 import { LMTP_CLIENT, networkProblems } from './network-rules.ts';
 import { valueErrors } from './object-values.ts';
@@ -44,9 +51,10 @@ export function kubernetesProblems(objects: readonly Manifest[], documented: str
   if (/:\/\/[^\s"/@]*:[^\s"/@]+@/.test(JSON.stringify(objects)))
     problems.push('an address with a password stands in it');
   problems.push(...networkProblems(objects), ...storeProblems(objects, documented), ...valueErrors(objects));
-  const roles = pods.map(({ spec }) => envIn(spec.containers[0]!).find(({ name }) => name === 'MAILMESH_ROLE')?.value);
-  for (const role of ROLE_NAMES)
-    if (role !== 'all' && !roles.includes(role)) problems.push(`no pod has the role ${role}`);
+  const roles = pods.flatMap(({ spec }) =>
+    envIn(spec.containers[0]!).flatMap(({ name, value = '' }) => (name === 'MAILMESH_ROLE' ? value : [])),
+  );
+  for (const service of servicesMissing(roles)) problems.push(`no pod runs ${service}`);
   for (const pod of pods) {
     const tell = (problem: string): unknown => problems.push(`${pod.owner}: ${problem}`);
     checkRestricted(pod, tell);

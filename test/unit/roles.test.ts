@@ -42,13 +42,12 @@ test('only listeners need a certificate, and only those who write mailboxes for 
   const of = (role: string) => servicesOf({ role, services: null });
   assert.deepEqual(
     ROLE_NAMES.filter((role) => needsCertificate(of(role))),
-    ['all', 'edge'],
+    ['all', 'edge', 'intake', 'access'],
   );
   assert.deepEqual(
     ROLE_NAMES.filter((role) => needsMailboxes(of(role))),
-    ['all', 'edge', 'gateway'],
+    ['all', 'edge', 'access', 'gateway'],
   );
-  assert.ok(!needsMailboxes(servicesOf({ role: 'all', services: 'smtp,lmtp,submission' })));
 });
 
 test('a mesh is configured whole or not at all, and nothing shows its passwords', () => {

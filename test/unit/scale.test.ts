@@ -150,7 +150,7 @@ test('what is stated of files that export nothing stands there', () => {
     ['drivers/cluster/blob-collect.ts', `BATCH = ${FIXED.upkeepBatch};`],
     ['drivers/cluster/queue-claimers.ts', `LOOK_MS = ${FIXED.lookSeconds}_000;`],
     ['drivers/cluster/mail-store-carry.ts', `ENTRIES = ${2 * MONGO.logEntries};`],
-    ['k8s/base/edge.yaml', `limits: { memory: ${FIXED.edgeMemoryMiB}Mi }`],
+    ['k8s/base/access.yaml', `limits: { memory: ${FIXED.edgeMemoryMiB}Mi }`],
   ] as const;
   for (const [path, words] of stated) assert.ok(read(path).includes(words), `${path} has no "${words}"`);
   const overlay = read('k8s/overlays/large/kustomization.yaml');
@@ -160,7 +160,7 @@ test('what is stated of files that export nothing stands there', () => {
   };
   const { autoscaledEdges, autoscaledFilters, autoscaledMailboxes } = FIXED;
   const stand = [autoscaledEdges, autoscaledFilters, autoscaledMailboxes];
-  assert.deepEqual(['edge', 'filter', 'mailbox'].map(ceiling), stand);
+  assert.deepEqual(['access', 'filter', 'mailbox'].map(ceiling), stand);
 });
 
 test('each collection has its key', () => {
