@@ -54,6 +54,8 @@ export class StageRunner {
   /** Claimed together, so that a claim's cost is shared; started one by one as slots become free. */
   readonly #claimed: { readonly job: Job; readonly at: number }[] = [];
   #claiming = false;
+  /** The queue could not be asked, which has been told. */
+  #cutOff = false;
   #again = false;
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
@@ -72,10 +74,10 @@ export class StageRunner {
     });
     this.wake();
     // Jobs that wait since before this start; later ones are timed when they fail.
-    const { queue, spec, now, report } = this.#options;
+    const { queue, spec, now } = this.#options;
     queue.nextDue(spec.stage).then(
       (due) => due !== null && this.#wakeWithin(Math.max(0, due - now())),
-      (error: Error) => report('stage.claim-failed', { stage: spec.stage, detail: error.message }),
+      (error: Error) => this.#tellCutOff(error),
     );
   }
 
@@ -114,7 +116,7 @@ export class StageRunner {
   }
 
   async #claim(): Promise<void> {
-    const { spec, queue, concurrency, now, report, pace } = this.#options;
+    const { spec, queue, concurrency, now, pace } = this.#options;
     try {
       while (this.#again && !this.#stopped) {
         const allowed = pace.allowance(now());
@@ -123,6 +125,7 @@ export class StageRunner {
         const max = Math.min(CLAIM_MAX, allowed);
         this.#again = false;
         const jobs = await queue.claim(spec.stage, { max, leaseMs: spec.deadlineMs + LEASE_MARGIN_MS, now: now() });
+        this.#cutOff = false;
         const at = performance.now();
         for (const job of jobs) {
           pace.claimed(job.message.acceptedAt, now());
@@ -133,9 +136,16 @@ export class StageRunner {
       }
       this.#wakeWithin(POLL_MS);
     } catch (error) {
-      report('stage.claim-failed', { stage: spec.stage, detail: (error as Error).message });
+      this.#tellCutOff(error as Error);
       this.#wakeWithin(1_000);
     }
+  }
+
+  /** Once for an outage, however often claims are tried in it. */
+  #tellCutOff({ message }: Error): void {
+    if (this.#cutOff) return;
+    this.#cutOff = true;
+    this.#options.report('stage.claim-failed', { stage: this.#options.spec.stage, detail: message });
   }
 
   /** Starts what was claimed as far as there are slots. What has waited too long is left to its lease's end. */

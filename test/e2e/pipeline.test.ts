@@ -31,6 +31,8 @@ class Scene {
   readonly folder: string;
   readonly queue: EmbeddedQueue;
   readonly clock = { now: NOW + 1000 };
+  /** Events that runners reported. */
+  readonly told: string[] = [];
   readonly #runners: StageRunner[] = [];
 
   private constructor(folder: string) {
@@ -61,7 +63,7 @@ class Scene {
       pace: new Pace(new Intake()),
       now: () => this.clock.now++,
       random: Math.random,
-      report: () => undefined,
+      report: (event) => void this.told.push(event),
       observe: () => undefined,
     });
     this.#runners.push(runner);
@@ -246,6 +248,34 @@ test('a stop ends handlers that hang, and the next start tries their jobs again'
   assert.equal((await scene.queue.show(idOf(1)))?.state, 'queued');
   scene.run('spam', settled);
   await scene.state(1, 'done');
+});
+
+test('a queue that cannot be asked is told of once, and again when it could be meanwhile', async (t) => {
+  const scene = await Scene.open(t);
+  const claim = scene.queue.claim.bind(scene.queue);
+  let calls = 0;
+  let isAway = true;
+  scene.queue.claim = async (...asked) => {
+    calls++;
+    if (isAway) throw new Error('the database is away');
+    return claim(...asked);
+  };
+  const runner = scene.run('delivery', settled);
+  const tryAgain = async (): Promise<void> => {
+    const before = calls;
+    await eventually('a claim', () => {
+      runner.wake();
+      return calls > before ? true : undefined;
+    });
+  };
+  for (let i = 0; i < 3; i++) await tryAgain();
+  assert.deepEqual(scene.told, ['stage.claim-failed']);
+  isAway = false;
+  await scene.queue.accept(message(1), plan(['delivery']));
+  await scene.state(1, 'done');
+  isAway = true;
+  for (let i = 0; i < 2; i++) await tryAgain();
+  assert.deepEqual(scene.told, ['stage.claim-failed', 'stage.claim-failed']);
 });
 
 test('jobs are taken up and settled whatever the clock does', async (t) => {
