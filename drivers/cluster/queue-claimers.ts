@@ -200,7 +200,7 @@ export class Claimers {
     return more || dueAt <= now || (!pointed && this.#isLongAgo(stage, now, ASK_ALONE_MS));
   }
 
-  /** Whether a claim of the stage that knows of nothing has the store asked for all stages. One that may does it. */
+  /** Whether it is time to ask the store for all stages. Whoever is told so does it. */
   mustLook(stage: string, now: number): boolean {
     if (Math.abs(now - this.#lookedAt) < LOOK_MS * this.#sweep.slowdown(stage)) return false;
     this.#lookedAt = now;
