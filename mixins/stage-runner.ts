@@ -46,6 +46,8 @@ export interface RunnerOptions {
 const POLL_MS = 5_000;
 /** The lease outlives the deadline by this, so that a settle on time is never void. */
 const LEASE_MARGIN_MS = 10_000;
+/** What has waited so long for a slot gets a new lease before it begins. */
+const WAIT_MS_MAX = LEASE_MARGIN_MS / 2;
 const CLAIM_MAX = 32;
 
 export class StageRunner {
@@ -124,7 +126,7 @@ export class StageRunner {
         if (this.#claimed.length > 0 || this.#running >= concurrency) return;
         const max = Math.min(CLAIM_MAX, allowed);
         this.#again = false;
-        const jobs = await queue.claim(spec.stage, { max, leaseMs: spec.deadlineMs + LEASE_MARGIN_MS, now: now() });
+        const jobs = await queue.claim(spec.stage, { max, leaseMs: this.#leaseMs, now: now() });
         this.#cutOff = false;
         const at = performance.now();
         for (const job of jobs) {
@@ -148,14 +150,18 @@ export class StageRunner {
     this.#options.report('stage.claim-failed', { stage: this.#options.spec.stage, detail: message });
   }
 
-  /** Starts what was claimed as far as there are slots. What has waited too long is left to its lease's end. */
+  /** Starts what was claimed as far as there are slots. */
   #startClaimed(): void {
     const { concurrency } = this.#options;
     while (this.#running < concurrency && !this.#stopped) {
       const next = this.#claimed.shift();
       if (next === undefined) return;
-      if (performance.now() - next.at < LEASE_MARGIN_MS / 2) void this.#run(next.job);
+      void this.#run(next.job, next.at);
     }
+  }
+
+  get #leaseMs(): number {
+    return this.#options.spec.deadlineMs + LEASE_MARGIN_MS;
   }
 
   #isHeldBack(): boolean {
@@ -174,11 +180,14 @@ export class StageRunner {
     }, ms).unref();
   }
 
-  async #run(job: Job): Promise<void> {
+  async #run(job: Job, claimedAt: number): Promise<void> {
     this.#running++;
-    const started = performance.now();
-    const { observe, report, spec } = this.#options;
+    const { observe, report, spec, queue, now } = this.#options;
     try {
+      const isLate = performance.now() - claimedAt > WAIT_MS_MAX;
+      // Its lease has ended, and somebody else has the job or will.
+      if (isLate && !(await queue.extend(job, now() + this.#leaseMs))) return;
+      const started = performance.now();
       const outcome = await this.#attempt(job, started);
       observe(outcome, performance.now() - started);
     } catch (error) {

@@ -18,7 +18,7 @@ import { EmbeddedQueue } from '../../drivers/embedded/queue.ts';
 import { attachContext, type NodeContext } from '../../mixins/context.ts';
 import { skipAbsentStages } from '../../mixins/maintenance.ts';
 import { Intake, Pace } from '../../mixins/pace.ts';
-import { type RunHandler, type RunResult, StageFailure, StageRunner } from '../../mixins/stage-runner.ts';
+import { type RunHandler, type RunResult, StageFailure, StageRunner, skipped } from '../../mixins/stage-runner.ts';
 import { contentInput, INBOX, TestAccount } from '../contract/mail-store-fixtures.ts';
 import { ALL, delivery, idOf, message, NOW, plan } from '../contract/queue-fixture.ts';
 import { eventually } from '../support/clients.ts';
@@ -52,14 +52,14 @@ class Scene {
   }
 
   /** Runs a stage; its pauses between tries take no time worth waiting for. */
-  run(stage: Stage, handler: RunHandler, more: Partial<StageSpec> = {}): StageRunner {
+  run(stage: Stage, handler: RunHandler, more: Partial<StageSpec> = {}, concurrency = 32): StageRunner {
     const runner = new StageRunner({
       spec: { ...stageSpec(stage), backoffMs: 1, backoffMsMax: 2, ...more },
       queue: this.queue,
       // No handler here reads a message.
       blobs: {} as BlobStore,
       handler,
-      concurrency: 32,
+      concurrency,
       pace: new Pace(new Intake()),
       now: () => this.clock.now++,
       random: Math.random,
@@ -248,6 +248,55 @@ test('a stop ends handlers that hang, and the next start tries their jobs again'
   assert.equal((await scene.queue.show(idOf(1)))?.state, 'queued');
   scene.run('spam', settled);
   await scene.state(1, 'done');
+});
+
+/** One slot, held by the first of three jobs that were claimed together, for longer than any may wait. */
+async function oneSlot(t: TestContext): Promise<{ scene: Scene; begun: string[]; letGo: () => void }> {
+  const scene = await Scene.open(t);
+  let elapsed = 0;
+  const clock = performance.now.bind(performance);
+  t.mock.method(performance, 'now', () => clock() + elapsed);
+  for (let number = 1; number <= 3; number++) await scene.queue.accept(message(number), plan(['delivery']));
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const begun: string[] = [];
+  const handler: RunHandler = async ({ job }) => {
+    begun.push(job.queueId);
+    if (begun.length === 1) await held;
+    return RESULT;
+  };
+  scene.run('delivery', handler, {}, 1);
+  await eventually('a job at work and two that wait', async () => {
+    const records = await Promise.all([1, 2, 3].map((number) => scene.queue.show(idOf(number))));
+    return records.every((record) => jobOf(record!, 'delivery').state === 'running') ? true : undefined;
+  });
+  elapsed = 9_000;
+  return { scene, begun, letGo };
+}
+
+test('jobs that wait for a slot for long are done as soon as there is one', async (t) => {
+  const { scene, letGo } = await oneSlot(t);
+  letGo();
+  for (const number of [1, 2, 3]) {
+    const { attempts } = jobOf(await scene.state(number, 'done'), 'delivery');
+    assert.equal(attempts, 1);
+  }
+});
+
+test('jobs whose lease has ended meanwhile, and that others were given, are not done twice', async (t) => {
+  const { scene, begun, letGo } = await oneSlot(t);
+  scene.clock.now += 200_000;
+  const taken = await scene.queue.claim('delivery', { max: 9, leaseMs: 60_000, now: scene.clock.now });
+  assert.equal(taken.length, 3);
+  letGo();
+  for (const job of taken)
+    assert.ok(await scene.queue.settle(job, skipped(stageSpec('delivery'), 'elsewhere', scene.clock.now, 0)));
+  // There is one slot: what waited was decided about before this one.
+  await scene.queue.accept(message(4), plan(['delivery']));
+  for (const number of [1, 2, 3, 4]) await scene.state(number, 'done');
+  assert.deepEqual(begun, [idOf(1), idOf(4)]);
 });
 
 test('a queue that cannot be asked is told of once, and again when it could be meanwhile', async (t) => {
