@@ -20,12 +20,9 @@ const QUEUE_MAX = 400;
 const QUEUE_SLACK = 200;
 const SAMPLE_MS = 1_000;
 const MiB = 1024 * 1024;
-/**
- * What the nodes may gain together between the second quarter and the last, and what one may reach beside the highest of
- * them: they do the same work, and come to the same level, but not at the same time.
- */
-const GROWTH = 1.2;
-const APART = 1.3;
+/** What a process may gain between the second quarter and the last, and what all of them may together. */
+const GROWTH = 1.3;
+const GROWTH_TOGETHER = 1.2;
 
 /** Senders that never wait, several times as many as keep two cores busy; some readers. */
 const FLOOD: LoadShape = {
@@ -88,13 +85,9 @@ test('load far above capacity', { skip: await serversMissing(), timeout: 600_000
       const shown = memory.map(([before, after]) => `${Math.round(before / MiB)} → ${Math.round(after / MiB)} MiB`);
       t.diagnostic(`at most ${most} messages waiting of ${QUEUE_MAX} wanted; memory of the nodes ${shown.join(', ')}`);
       assert.ok(most <= QUEUE_MAX + QUEUE_SLACK, `the queue is bounded: ${most}`);
+      for (const [before, after] of memory) assert.ok(after <= before * GROWTH, `memory is flat: ${shown.join(', ')}`);
       const [before, after] = [sum(memory.map(([first]) => first)), sum(memory.map(([, last]) => last))];
-      assert.ok(after <= before * GROWTH, `memory is flat: ${shown.join(', ')}`);
-      const highest = Math.max(...memory.map(([first]) => first));
-      assert.ok(
-        memory.every(([, last]) => last <= highest * APART),
-        `no node takes more than the others: ${shown.join(', ')}`,
-      );
+      assert.ok(after <= before * GROWTH_TOGETHER, `memory is flat together: ${shown.join(', ')}`);
     },
   });
   // The next message after the flood is taken at once: the bound lets go.
